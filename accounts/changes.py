@@ -1,0 +1,68 @@
+"""Tells of every change that the ORM makes to a row, inside the transaction that makes it.
+
+Django's own signals leave two gaps: `update()` and `bulk_create()` send none, and `post_save` is sent after an
+autocommitted save has already been committed. Models that derive from `ObservedModel` close both, so that whoever
+listens can write its own rows in the same transaction: committed together or not at all.
+"""
+
+from typing import Any, TypeVar
+
+from django.db import models, transaction
+from django.dispatch import Signal
+
+M = TypeVar("M", bound=models.Model)
+
+# sender: the model; rows: the queryset about to be updated; values: field name -> new value or expression.
+# Sent before the statement, while `rows` still selects what will change.
+rows_updating = Signal()
+# The same arguments and `primary_keys` of the rows, after the statement. Sent for updates of a relation alone,
+# because only then do the rows belong to someone else than before.
+rows_updated = Signal()
+# sender: the model; objects: the created instances.
+rows_created = Signal()
+# sender: the model; rows: the queryset about to be deleted. Each row's pre_delete and post_delete follow, with this
+# queryset as their `origin`.
+rows_deleting = Signal()
+
+
+class ObservedQuerySet(models.QuerySet[M]):
+    """A queryset whose bulk operations send the signals above. `bulk_update()` goes through `update()`."""
+
+    def update(self, **values: Any) -> int:
+        with transaction.atomic(using=self.db):
+            rows_updating.send(sender=self.model, rows=self, values=values, using=self.db)
+            moves = any(self.model._meta.get_field(name).is_relation for name in values)
+            primary_keys = list(self.values_list("pk", flat=True)) if moves else []
+            count = super().update(**values)
+            if moves:
+                rows_updated.send(sender=self.model, primary_keys=primary_keys, values=values, using=self.db)
+            return count
+
+    update.alters_data = True  # type: ignore[attr-defined]
+
+    def bulk_create(self, objs: Any, *args: Any, **kwargs: Any) -> list[M]:
+        with transaction.atomic(using=self.db):
+            created = super().bulk_create(objs, *args, **kwargs)
+            rows_created.send(sender=self.model, objects=created, using=self.db)
+            return created
+
+    def delete(self) -> tuple[int, dict[str, int]]:
+        with transaction.atomic(using=self.db):
+            rows_deleting.send(sender=self.model, rows=self, using=self.db)
+            return super().delete()
+
+    delete.alters_data = True  # type: ignore[attr-defined]
+    delete.queryset_only = True  # type: ignore[attr-defined]
+
+
+class ObservedModel(models.Model):
+    """A model whose save, raw ones by `loaddata` included, is one transaction with what its signals cause."""
+
+    class Meta:
+        abstract = True
+        # Related managers (`organization.people.add(...)`) use the base manager: they must be observed too.
+        base_manager_name = "objects"
+
+    def save_base(self, *args: Any, **kwargs: Any) -> None:
+        with transaction.atomic(using=kwargs.get("using")):
+            super().save_base(*args, **kwargs)

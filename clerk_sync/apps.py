@@ -1,0 +1,6 @@
+from django.apps import AppConfig
+
+
+class ClerkSyncConfig(AppConfig):
+    name = "clerk_sync"
+    verbose_name = "Clerk"

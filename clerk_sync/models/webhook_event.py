@@ -1,0 +1,29 @@
+from django.db import models
+from django.utils import timezone
+
+
+class WebhookEvent(models.Model):
+    """A delivery of Clerk's webhook, as it arrived and what came of it: unique by `svix-id`."""
+
+    class Outcome(models.TextChoices):
+        APPLIED = "applied", "Applied"
+        STALE = "stale", "Stale"
+        IGNORED = "ignored", "Ignored"
+        FAILED = "failed", "Failed"
+
+    svix_id = models.CharField(max_length=255, unique=True)
+    type = models.CharField(max_length=100)
+    clerk_id = models.CharField(max_length=64, blank=True, db_index=True)
+    occurred_at = models.DateTimeField(null=True, blank=True, help_text="When it happened, by Clerk's clock.")
+    received_at = models.DateTimeField(default=timezone.now, db_index=True)
+    processed_at = models.DateTimeField(null=True, blank=True)
+    outcome = models.CharField(max_length=16, choices=Outcome)
+    attempts = models.PositiveIntegerField(default=1)
+    error = models.TextField(blank=True)
+    payload = models.JSONField()
+
+    class Meta:
+        ordering = ["-received_at"]
+
+    def __str__(self) -> str:
+        return f"{self.type} · {self.svix_id}"

@@ -1,0 +1,11 @@
+"""The ASGI application; a wrong setting stops it here, before the first request."""
+
+import os
+
+from django.core.asgi import get_asgi_application
+from django.core.management import call_command
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "manageros.settings")
+
+application = get_asgi_application()
+call_command("check")

@@ -1,0 +1,173 @@
+"""The settings of ManagerOS, all of them read from the environment (README, "Settings").
+
+Nothing is validated by raising: `manageros.checks` and `clerk_sync.checks` report every problem at start-up.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import dj_database_url
+
+from manageros.environment import Environment
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = Environment()
+
+DEBUG = env.flag("DJANGO_DEBUG", default=False)
+SECRET_KEY = env.text("DJANGO_SECRET_KEY") or ("insecure-development-key" if DEBUG else "")
+ALLOWED_HOSTS = env.listed("DJANGO_ALLOWED_HOSTS") or (["localhost", "127.0.0.1", "[::1]"] if DEBUG else [])
+CSRF_TRUSTED_ORIGINS = env.origins("DJANGO_CSRF_TRUSTED_ORIGINS")
+
+INSTALLED_APPS = [
+    "manageros",
+    "accounts",
+    "clerk_sync",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "django_tasks",
+    "django_tasks_db",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    # "clerk_sync.middleware.ClerkSessionMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "manageros.urls"
+WSGI_APPLICATION = "manageros.wsgi.application"
+ASGI_APPLICATION = "manageros.asgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    }
+]
+
+# --- Database
+
+SQLITE_OPTIONS = {
+    # A worker and a site write to one file: readers must not block the writer, and a writer that will write takes
+    # its lock at once, because SQLite cannot upgrade a read lock while another process writes.
+    "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+    "transaction_mode": "IMMEDIATE",
+    "timeout": 20,
+}
+
+
+def database(url: str) -> dict[str, Any]:
+    config: dict[str, Any] = {**dj_database_url.parse(url, conn_max_age=60, conn_health_checks=True)}
+    if config["ENGINE"] == "django.db.backends.sqlite3":
+        config["OPTIONS"] = {**SQLITE_OPTIONS, **config.get("OPTIONS", {})}
+    return config
+
+
+DATABASES = {"default": env.parsed("DATABASE_URL", f"sqlite:///{BASE_DIR / 'db.sqlite3'}", database)}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --- Cache: freshness and revocation, shared by processes
+
+
+def cache(url: str) -> dict[str, Any]:
+    if url == "locmem://":
+        return {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "OPTIONS": {"MAX_ENTRIES": 100_000}}
+    if url.startswith(("redis://", "rediss://", "unix://")):
+        timeouts = {"socket_connect_timeout": 0.5, "socket_timeout": 0.5}
+        return {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": url, "OPTIONS": timeouts}
+    raise ValueError("it must start with redis://, rediss:// or unix://")
+
+
+CACHES = {"default": env.parsed("CACHE_URL", "locmem://", cache)}
+
+# --- Background work
+
+TASKS_BACKEND = env.text("TASKS_BACKEND", "django_tasks_db.DatabaseBackend")
+TASKS = {"default": {"BACKEND": TASKS_BACKEND}}
+
+# --- People and passwords (staff only: everybody else signs in with Clerk)
+
+AUTH_USER_MODEL = "accounts.User"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+
+# --- Clerk
+
+CLERK_PUBLISHABLE_KEY = env.text("CLERK_PUBLISHABLE_KEY")
+CLERK_FRONTEND_API_URL = env.text("CLERK_FRONTEND_API_URL").rstrip("/")
+CLERK_SECRET_KEY = env.text("CLERK_SECRET_KEY")
+CLERK_JWT_KEY = env.text("CLERK_JWT_KEY").replace("\\n", "\n")
+CLERK_WEBHOOK_SIGNING_SECRET = env.listed("CLERK_WEBHOOK_SIGNING_SECRET")
+CLERK_AUTHORIZED_PARTIES = env.origins("CLERK_AUTHORIZED_PARTIES")
+CLERK_API_URL = env.text("CLERK_API_URL", "https://api.clerk.com/v1").rstrip("/")
+CLERK_SIGN_IN_URL = env.text("CLERK_SIGN_IN_URL")
+CLERK_SIGN_UP_URL = env.text("CLERK_SIGN_UP_URL")
+CLERK_JWT_TEMPLATE_AUDIENCES = env.listed("CLERK_JWT_TEMPLATE_AUDIENCES")
+CLERK_FRESHNESS = env.choice("CLERK_FRESHNESS", "cache", among=("cache", "database", "token"))
+
+# --- API
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["clerk_sync.authentication.ClerkAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+}
+
+# --- Time, static files, security
+
+USE_TZ = True
+TIME_ZONE = "UTC"
+LANGUAGE_CODE = "en-us"
+
+STATIC_URL = "/static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if DEBUG
+        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+    },
+}
+
+if env.flag("DJANGO_BEHIND_PROXY", default=False):
+    # Only a proxy that sets this header itself makes it true; without one, any client could.
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+
+if not DEBUG:
+    SECURE_SSL_REDIRECT = env.flag("DJANGO_SECURE_SSL_REDIRECT", default=True)
+    SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]
+    SECURE_HSTS_SECONDS = int(env.number("DJANGO_SECURE_HSTS_SECONDS", 365 * 24 * 3600))
+    SECURE_HSTS_INCLUDE_SUBDOMAINS = True
+    SECURE_HSTS_PRELOAD = True
+    SESSION_COOKIE_SECURE = True
+    CSRF_COOKIE_SECURE = True
+
+ENVIRONMENT_PROBLEMS = env.problems

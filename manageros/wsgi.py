@@ -1,0 +1,11 @@
+"""The WSGI application; a wrong setting stops it here, before the first request."""
+
+import os
+
+from django.core.management import call_command
+from django.core.wsgi import get_wsgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "manageros.settings")
+
+application = get_wsgi_application()
+call_command("check")
