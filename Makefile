@@ -27,4 +27,5 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python manage.py makemigrations --check --dry-run --settings tests.settings
+	$(BIN)/python tests/deploy_check.py
 

@@ -18,6 +18,7 @@ def main(command: list[str]) -> int:
     if os.environ.get("TEST_DATABASE_URL"):
         return subprocess.call(command)
     with tempfile.TemporaryDirectory(prefix="manageros-pg-") as folder:
+        os.environ.setdefault("XDG_RUNTIME_DIR", folder)
         server = get_server(folder, cleanup_mode="delete")
         try:
             info = server.get_postmaster_info()
