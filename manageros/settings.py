@@ -9,6 +9,7 @@ from typing import Any
 import dj_database_url
 
 from manageros.environment import Environment
+from manageros.logs import logging_config
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = Environment()
@@ -34,6 +35,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "manageros.logs.RequestIdMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -139,6 +141,13 @@ REST_FRAMEWORK = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
+
+# --- Logs
+
+LOGGING = logging_config(
+    env.choice("LOG_FORMAT", "text" if DEBUG else "json", among=("text", "json")),
+    env.choice("LOG_LEVEL", "INFO", among=("DEBUG", "INFO", "WARNING", "ERROR")),
+)
 
 # --- Time, static files, security
 
