@@ -1,0 +1,218 @@
+"""Whether a token's claims may still be believed, told between processes through Django's cache.
+
+Each user, each organization and everyone together have a *stamp*: a random value that each announcement replaces. A
+user is known to be fresh by an entry that names the stamps that stood *before* the database was asked and found nothing
+pending. A change announced meanwhile replaces a stamp, the entry fits no longer, and the database is asked again: no
+clocks are compared between machines, no lock is taken, and a lost or evicted value means "ask the database".
+"""
+
+import logging
+import secrets
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import Enum
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from django.core.cache import cache
+from django.db import transaction
+from redis.exceptions import RedisError
+
+from accounts.models import User
+from clerk_sync.models import EndedSession, MetadataSync
+
+logger = logging.getLogger(__name__)
+
+CACHE_ERRORS = (OSError, RedisError)
+
+# Seconds. How long an answer of the database is believed without asking again, which bounds what an announcement that
+# was lost (a process killed just after its commit, a cache that was down) can cost.
+FRESH_FOR = 600
+# Seconds. Stamps outlive the entries that name them, and an ended session every token that it could have minted.
+STAMP_FOR = 24 * 3600
+
+OUT = "out"
+EVERYONE = "clerk:everyone"
+
+
+class Verdict(Enum):
+    FRESH = "fresh"
+    STALE = "stale"
+    SIGNED_OUT = "signed_out"
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """A verdict, and the stamps that stood when it was given: what `remember_fresh` needs, None if unknown."""
+
+    verdict: Verdict
+    stamps: tuple[str, ...] | None = None
+
+
+def judge(clerk_user_id: str, *, session_id: str | None, organization_id: str | None, assembled_at: int) -> Freshness:
+    """Judge claims that were assembled at `assembled_at` (seconds since the epoch, Clerk's clock).
+
+    One round trip to the cache when the claims are fresh or their user is signed out. With the cache down everything
+    is stale, so that the database answers.
+    """
+    stamp_keys = _stamp_keys(clerk_user_id, organization_id)
+    fresh_key = _fresh_key(clerk_user_id)
+    keys = [*stamp_keys, fresh_key]
+    if session_id is not None:
+        keys.append(_session_key(session_id))
+    try:
+        found = cache.get_many(keys)
+        if _is_signed_out(found, clerk_user_id, session_id):
+            return Freshness(Verdict.SIGNED_OUT)
+        stamps = tuple([found.get(key, "") for key in stamp_keys])
+        if "" in stamps:
+            return Freshness(Verdict.STALE, _added_stamps(stamp_keys))
+    except CACHE_ERRORS as error:
+        _log_cache_error(error)
+        return Freshness(Verdict.STALE)
+    entry = found.get(fresh_key)
+    # Token times are whole seconds: one in the very second of the delivery may have been assembled before it.
+    if entry is not None and entry[0] == stamps and assembled_at * 1000 > entry[1]:
+        return Freshness(Verdict.FRESH, stamps)
+    return Freshness(Verdict.STALE, stamps)
+
+
+def is_signed_out(clerk_user_id: str, session_id: str | None) -> bool:
+    """Whether the cache knows the user or the session to be out; False with the cache down. One round trip."""
+    keys = [_user_key(clerk_user_id)]
+    if session_id is not None:
+        keys.append(_session_key(session_id))
+    try:
+        return _is_signed_out(cache.get_many(keys), clerk_user_id, session_id)
+    except CACHE_ERRORS as error:
+        _log_cache_error(error)
+        return False
+
+
+def remember_fresh(clerk_user_id: str, stamps: tuple[str, ...], claims_after: int | None) -> None:
+    """Keep what the database said *after* these stamps were read: nothing pending, delivered at `claims_after` (ms)."""
+    with _cache_errors_logged():
+        cache.set(_fresh_key(clerk_user_id), (stamps, claims_after or 0), FRESH_FOR)
+
+
+# --- Announcements: call them after the commit that made them true
+
+
+def announce_stale(clerk_user_ids: Collection[str]) -> None:
+    """The claims of these users are out of date."""
+    with _cache_errors_logged():
+        cache.set_many({_user_key(clerk_user_id): _new_stamp() for clerk_user_id in clerk_user_ids}, STAMP_FOR)
+
+
+def announce_organization_stale(organization_id: UUID | str) -> None:
+    """The claims that name this organization are out of date, whoever holds them."""
+    with _cache_errors_logged():
+        cache.set(_organization_key(str(organization_id)), _new_stamp(), STAMP_FOR)
+
+
+def announce_everyone_stale() -> None:
+    with _cache_errors_logged():
+        cache.set(EVERYONE, _new_stamp(), STAMP_FOR)
+
+
+def announce_delivered(clerk_user_id: str, claims_after: int | None) -> None:
+    """The user's metadata reached Clerk; claims assembled after `claims_after` (ms, Clerk's clock) hold it.
+
+    The row is read again once the stamps are known: a change that was committed since then wins.
+    """
+    organizations = _delivered_to(clerk_user_id, claims_after)
+    for organization_id in organizations:
+        with _cache_errors_logged():
+            stamps = _added_stamps(_stamp_keys(clerk_user_id, organization_id and str(organization_id)))
+            if organizations == _delivered_to(clerk_user_id, claims_after):
+                remember_fresh(clerk_user_id, stamps, claims_after)
+
+
+def announce_signed_out(clerk_user_id: str) -> None:
+    """The user may not sign in any more: out at once, with every token they hold."""
+    with _cache_errors_logged():
+        cache.set(_user_key(clerk_user_id), OUT, timeout=None)
+
+
+def announce_readmitted(clerk_user_id: str) -> None:
+    announce_stale([clerk_user_id])
+
+
+def end_session(session_id: str) -> None:
+    """Refuse this session's tokens from the current transaction's commit on."""
+    EndedSession.objects.bulk_create([EndedSession(session_id=session_id)], ignore_conflicts=True)
+    transaction.on_commit(partial(remember_ended, session_id))
+
+
+def remember_ended(session_id: str) -> None:
+    with _cache_errors_logged():
+        cache.set(_session_key(session_id), OUT, STAMP_FOR)
+
+
+# --- How it is kept
+
+
+def _user_key(clerk_user_id: str) -> str:
+    return f"clerk:user:{clerk_user_id}"
+
+
+def _fresh_key(clerk_user_id: str) -> str:
+    return f"clerk:fresh:{clerk_user_id}"
+
+
+def _organization_key(organization_id: str) -> str:
+    return f"clerk:organization:{organization_id}"
+
+
+def _session_key(session_id: str) -> str:
+    return f"clerk:session:{session_id}"
+
+
+def _stamp_keys(clerk_user_id: str, organization_id: str | None) -> list[str]:
+    keys = [_user_key(clerk_user_id), EVERYONE]
+    if organization_id is not None:
+        keys.append(_organization_key(organization_id))
+    return keys
+
+
+def _new_stamp() -> str:
+    return secrets.token_hex(8)
+
+
+def _added_stamps(keys: Collection[str]) -> tuple[str, ...]:
+    """The stamps as they stand, after each missing one was added: an absent stamp could not tell a change."""
+    for key in keys:
+        cache.add(key, _new_stamp(), STAMP_FOR)
+    found = cache.get_many(keys)
+    return tuple([found.get(key, "") for key in keys])
+
+
+def _is_signed_out(found: Mapping[str, Any], clerk_user_id: str, session_id: str | None) -> bool:
+    return found.get(_user_key(clerk_user_id)) == OUT or (
+        session_id is not None and found.get(_session_key(session_id)) is not None
+    )
+
+
+def _delivered_to(clerk_user_id: str, claims_after: int | None) -> list[UUID | None]:
+    """The organization that this delivery told Clerk of, if any; empty if it is outdated, or the user inactive."""
+    delivered = User.objects.with_identity().filter(
+        clerk_user_id=clerk_user_id,
+        is_active=True,
+        metadata_sync__state=MetadataSync.State.SYNCED,
+        metadata_sync__claims_after=claims_after,
+    )
+    return list(delivered.values_list("organization_id", flat=True))
+
+
+@contextmanager
+def _cache_errors_logged() -> Iterator[None]:
+    try:
+        yield
+    except CACHE_ERRORS as error:
+        _log_cache_error(error)
+
+
+def _log_cache_error(error: Exception) -> None:
+    logger.warning("The cache did not answer, so the database is asked: %s", error)
