@@ -109,7 +109,7 @@ def announce_stale(clerk_user_ids: Collection[str]) -> None:
 def announce_organization_stale(organization_id: UUID | str) -> None:
     """The claims that name this organization are out of date, whoever holds them."""
     with _cache_errors_logged():
-        cache.set(_organization_key(str(organization_id)), _new_stamp(), STAMP_FOR)
+        cache.set(_organization_key(organization_id), _new_stamp(), STAMP_FOR)
 
 
 def announce_everyone_stale() -> None:
@@ -125,7 +125,7 @@ def announce_delivered(clerk_user_id: str, claims_after: int | None) -> None:
     organizations = _delivered_to(clerk_user_id, claims_after)
     for organization_id in organizations:
         with _cache_errors_logged():
-            stamps = _added_stamps(_stamp_keys(clerk_user_id, organization_id and str(organization_id)))
+            stamps = _added_stamps(_stamp_keys(clerk_user_id, organization_id))
             if organizations == _delivered_to(clerk_user_id, claims_after):
                 remember_fresh(clerk_user_id, stamps, claims_after)
 
@@ -162,7 +162,7 @@ def _fresh_key(clerk_user_id: str) -> str:
     return f"clerk:fresh:{clerk_user_id}"
 
 
-def _organization_key(organization_id: str) -> str:
+def _organization_key(organization_id: UUID | str) -> str:
     return f"clerk:organization:{organization_id}"
 
 
@@ -170,7 +170,7 @@ def _session_key(session_id: str) -> str:
     return f"clerk:session:{session_id}"
 
 
-def _stamp_keys(clerk_user_id: str, organization_id: str | None) -> list[str]:
+def _stamp_keys(clerk_user_id: str, organization_id: UUID | str | None) -> list[str]:
     keys = [_user_key(clerk_user_id), EVERYONE]
     if organization_id is not None:
         keys.append(_organization_key(organization_id))
