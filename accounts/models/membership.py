@@ -1,38 +1,59 @@
 import uuid
-from typing import ClassVar
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, ClassVar
 
 from django.conf import settings
-from django.db import models
-from django.db.models import Q
+from django.core.exceptions import ValidationError
+from django.db import models, transaction
+from django.db.models import F, Q
 from django.utils import timezone
 
 from accounts.changes import ObservedModel, ObservedQuerySet
 from accounts.models.organization import Organization
+from accounts.models.role import Role
 
 
-class Role(models.TextChoices):
-    """What a member may do, least first; each role may do all that the ones before it may."""
+class MembershipQuerySet(ObservedQuerySet["Membership"]):
+    def update(self, **values: Any) -> int:
+        if not self.model.ruled_fields(values):
+            return super().update(**values)
+        with kept_rules(self):
+            return super().update(**values)
 
-    MEMBER = "member", "Member"
-    ADMIN = "admin", "Admin"
-    OWNER = "owner", "Owner"
+    def delete(self) -> tuple[int, dict[str, int]]:
+        with kept_rules(self):
+            return super().delete()
 
-    def includes(self, other: "Role") -> bool:
-        ranks = list(Role)
-        return ranks.index(self) >= ranks.index(other)
+    delete.alters_data = True  # type: ignore[attr-defined]
+    delete.queryset_only = True  # type: ignore[attr-defined]
+
+    def delete_even_last_owners(self) -> tuple[int, dict[str, int]]:
+        """End memberships of users who no longer exist at Clerk: such an organization is left without an owner."""
+        with kept_rules(self, last_owners=False):
+            return super().delete()
+
+    def bulk_create(self, objs: Any, *args: Any, **kwargs: Any) -> list["Membership"]:
+        with transaction.atomic():
+            memberships = list(objs)
+            decide_active(memberships)
+            return super().bulk_create(memberships, *args, **kwargs)
 
 
 class Membership(ObservedModel):
-    """A user's place in an organization. The active one is where the user works now, and what the claims speak of."""
+    """A user's place in an organization. The active one is where the user works now, and what the claims speak of.
+
+    Created with `is_active` left out, a membership is the active one if its user has no other.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="memberships")
     organization = models.ForeignKey(Organization, models.CASCADE, related_name="memberships")
     role = models.CharField(max_length=16, choices=Role, default=Role.MEMBER)
-    is_active = models.BooleanField("active", default=False)
+    is_active = models.BooleanField("active", default=None, blank=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
-    objects: ClassVar[ObservedQuerySet["Membership"]] = ObservedQuerySet["Membership"].as_manager()  # type: ignore[assignment]
+    objects: ClassVar[MembershipQuerySet] = MembershipQuerySet.as_manager()  # type: ignore[assignment]
 
     class Meta(ObservedModel.Meta):
         abstract = False
@@ -53,3 +74,102 @@ class Membership(ObservedModel):
 
     def __str__(self) -> str:
         return f"{self.user} · {self.organization} · {self.get_role_display()}"
+
+    @classmethod
+    def ruled_fields(cls, names: Any) -> bool:
+        """Whether a change of these fields could break a rule about the whole organization."""
+        return bool({"role", "user", "organization"} & {cls._meta.get_field(name).name for name in names})
+
+    def clean(self) -> None:
+        if self._state.adding or self.role == Role.OWNER:
+            return
+        others = Membership.objects.filter(organization=self.organization_id, role=Role.OWNER).exclude(pk=self.pk)
+        if Membership.objects.filter(pk=self.pk, role=Role.OWNER).exists() and not others.exists():
+            raise ValidationError({"role": last_owner_error(self.organization)})
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        with transaction.atomic():
+            if self._state.adding:
+                decide_active([self])
+                super().save(*args, **kwargs)
+            elif kwargs.get("update_fields") is not None and not self.ruled_fields(kwargs["update_fields"]):
+                super().save(*args, **kwargs)
+            else:
+                with kept_rules(Membership.objects.filter(pk=self.pk)):
+                    super().save(*args, **kwargs)
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        pk = self.pk
+        try:
+            with kept_rules(Membership.objects.filter(pk=pk)):
+                return super().delete(*args, **kwargs)
+        except ValidationError:
+            self.pk = pk  # which a deletion, though rolled back, has cleared
+            raise
+
+    def activate(self) -> None:
+        """Make this the organization the user works in. Raises Membership.DoesNotExist where it ended meanwhile."""
+        with transaction.atomic():
+            lock_users([self.user_id])
+            theirs = Membership.objects.filter(user=self.user_id)
+            theirs.filter(is_active=True).exclude(pk=self.pk).update(is_active=False)
+            if not theirs.filter(pk=self.pk).update(is_active=True):
+                raise Membership.DoesNotExist("This membership has ended.")
+            self.is_active = True
+
+    def transfer_ownership_to(self, heir: "Membership") -> None:
+        """Make another member an owner, and this one an admin."""
+        if heir.organization_id != self.organization_id:
+            raise ValidationError("Ownership goes to a member of the same organization.", code="not_a_member")
+        with transaction.atomic():
+            for membership, role in ((heir, Role.OWNER), (self, Role.ADMIN)):
+                membership.role = role
+                membership.save(update_fields=["role"])
+
+
+def last_owner_error(organization: Organization) -> ValidationError:
+    return ValidationError(
+        "%(name)s would lose its last owner: make someone else an owner first.",
+        code="last_owner",
+        params={"name": organization.name},
+    )
+
+
+@contextmanager
+def kept_rules(memberships: MembershipQuerySet, *, last_owners: bool = True) -> Iterator[None]:
+    """Change, move or end these memberships inside: afterwards every rule about their organizations holds.
+
+    An organization that had an owner among them still has one, else ValidationError rolls everything back; a Person
+    linked to a user who is no longer a member is unlinked.
+    """
+    with transaction.atomic():
+        organizations = Organization.objects.filter(pk__in=memberships.order_by().values("organization")).locked()
+        before = list(memberships.order_by().values_list("organization", "user", "role"))
+        yield
+        owned = {organization for organization, _, role in before if role == Role.OWNER}
+        ownerless = Organization.objects.filter(pk__in=owned).without_owner().first() if owned and last_owners else None
+        if ownerless:
+            raise last_owner_error(ownerless)
+        for organization in organizations:
+            users = [user for place, user, _ in before if place == organization.pk]
+            left = organization.people.filter(user__in=users).exclude(organization__memberships__user=F("user"))
+            left.update(user=None)
+
+
+def lock_users(user_ids: list[uuid.UUID]) -> None:
+    """Make those who decide a user's active membership take turns."""
+    users = Membership._meta.get_field("user").related_model._base_manager
+    list(users.filter(pk__in=user_ids).order_by("pk").select_for_update(no_key=True).values_list("pk"))
+
+
+def decide_active(memberships: list[Membership]) -> None:
+    """Make each the active one, where that was left open and its user has no other."""
+    memberships = [membership for membership in memberships if membership.is_active is None]
+    if not memberships:
+        return
+    users = [membership.user_id for membership in memberships]
+    lock_users(users)
+    busy = set(Membership.objects.filter(user__in=users, is_active=True).values_list("user", flat=True))
+    for membership in memberships:
+        membership.is_active = membership.user_id not in busy
+        busy.add(membership.user_id)

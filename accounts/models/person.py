@@ -1,13 +1,60 @@
 import uuid
-from typing import ClassVar
+from collections.abc import Collection, Iterable
+from typing import Any, ClassVar
 
 from django.conf import settings
-from django.db import models
+from django.core.exceptions import ValidationError
+from django.db import connections, models, transaction
 from django.db.models import F, Q
+from django.db.models.expressions import RawSQL
 from django.utils import timezone
 
 from accounts.changes import ObservedModel, ObservedQuerySet
+from accounts.models.membership import Membership
 from accounts.models.organization import Organization
+
+RULED_FIELDS = {"user", "manager", "organization"}
+
+
+class PersonQuerySet(ObservedQuerySet["Person"]):
+    def at_or_above(self, people: Iterable[uuid.UUID]) -> "PersonQuerySet":
+        """These people, their managers, those people's managers, and so on up, in no particular order."""
+        return self._connected(people, "person.id = line.manager_id")
+
+    def at_or_below(self, people: Iterable[uuid.UUID]) -> "PersonQuerySet":
+        """These people, their reports, those people's reports, and so on down, in no particular order."""
+        return self._connected(people, "person.manager_id = line.id")
+
+    def _connected(self, people: Iterable[uuid.UUID], join: str) -> "PersonQuerySet":
+        pk = self.model._meta.pk
+        starts = [pk.get_db_prep_value(person, connections[self.db]) for person in people]
+        if not starts:
+            return self.none()
+        # UNION drops what was seen already, so that even a circle ends. The two joins above are all there is.
+        sql = f"""
+            WITH RECURSIVE line(id, manager_id) AS (
+                SELECT id, manager_id FROM accounts_person WHERE id IN ({", ".join(["%s"] * len(starts))})
+                UNION
+                SELECT person.id, person.manager_id FROM accounts_person person JOIN line ON {join}
+            ) SELECT id FROM line"""  # noqa: S608
+        return self.filter(pk__in=RawSQL(sql, starts))  # noqa: S611
+
+    def update(self, **values: Any) -> int:
+        given = {self.model._meta.get_field(name).name: value for name, value in values.items()}
+        if not any(given.get(name) is not None for name in RULED_FIELDS):
+            return super().update(**values)
+        with transaction.atomic():
+            changed = list(self.values_list("pk", "organization"))
+            Organization.objects.filter(pk__in={organization for _, organization in changed}).locked()
+            count = super().update(**values)
+            check_rules(list(Person.objects.filter(pk__in=[pk for pk, _ in changed])))
+            return count
+
+    def bulk_create(self, objs: Any, *args: Any, **kwargs: Any) -> list["Person"]:
+        with transaction.atomic():
+            people = list(objs)
+            check_rules(people)
+            return super().bulk_create(people, *args, **kwargs)
 
 
 class Person(ObservedModel):
@@ -27,7 +74,7 @@ class Person(ObservedModel):
     status = models.CharField(max_length=16, choices=Status, default=Status.ACTIVE)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
-    objects: ClassVar[ObservedQuerySet["Person"]] = ObservedQuerySet["Person"].as_manager()  # type: ignore[assignment]
+    objects: ClassVar[PersonQuerySet] = PersonQuerySet.as_manager()  # type: ignore[assignment]
 
     class Meta(ObservedModel.Meta):
         abstract = False
@@ -48,3 +95,81 @@ class Person(ObservedModel):
 
     def __str__(self) -> str:
         return self.name
+
+    def clean(self) -> None:
+        # A form that leaves the organization to its view checks when it saves.
+        if self.organization_id:
+            with transaction.atomic():
+                check_rules([self])
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        fields = kwargs.get("update_fields")
+        if fields is not None and not RULED_FIELDS & {self._meta.get_field(name).name for name in fields}:
+            return super().save(*args, **kwargs)
+        with transaction.atomic():
+            check_rules([self])
+            return super().save(*args, **kwargs)
+
+    def managers(self) -> list["Person"]:
+        """The reporting line upwards: this person's manager first, the head last. One query."""
+        people = {person.pk: person for person in Person.objects.at_or_above([self.pk])}
+        line: list[Person] = []
+        above = self.manager_id
+        while above in people:
+            person = people.pop(above)
+            line.append(person)
+            above = person.manager_id
+        return line
+
+
+def check_rules(people: Collection[Person]) -> None:
+    """Raise ValidationError where these people, as they stand in memory, would break a rule. Locks what it judges."""
+    check_links([person for person in people if person.user_id])
+    if any(person.manager_id or not person._state.adding for person in people):
+        Organization.objects.filter(pk__in={person.organization_id for person in people}).locked()
+    check_managers(people)
+    for organization in {person.organization_id for person in people}:
+        here = [person.pk for person in people if person.organization_id == organization and not person._state.adding]
+        if here and Person.objects.filter(manager__in=here).exclude(organization=organization).exists():
+            raise ValidationError({"organization": manager_elsewhere()})
+
+
+def check_links(people: Collection[Person]) -> None:
+    """Each is linked to a user who is a member of the same organization."""
+    if not people:
+        return
+    memberships = Membership.objects.filter(
+        user__in={person.user_id for person in people},
+        organization__in={person.organization_id for person in people},
+    )
+    # Locked, so that a membership that is being ended elsewhere either ends first or unlinks the person too.
+    members = set(memberships.select_for_update(no_key=True).values_list("user", "organization"))
+    if any((person.user_id, person.organization_id) not in members for person in people):
+        raise ValidationError(
+            {"user": ValidationError("A person is linked to a member of their organization only.", code="not_a_member")}
+        )
+
+
+def check_managers(people: Collection[Person]) -> None:
+    """Each manager is of the same organization, and nobody is above themselves."""
+    line = {person.pk: (person.manager_id, person.organization_id) for person in people}
+    managers = {manager for manager, _ in line.values() if manager}
+    above = Person.objects.at_or_above(managers).values_list("pk", "manager", "organization")
+    line = {pk: (manager, organization) for pk, manager, organization in above} | line
+    if any(manager in line and line[manager][1] != organization for manager, organization in line.values()):
+        raise ValidationError({"manager": manager_elsewhere()})
+    ended: set[uuid.UUID] = set()
+    for person in people:
+        seen: set[uuid.UUID] = set()
+        current: uuid.UUID | None = person.pk
+        while current is not None and current not in ended:
+            if current in seen:
+                circle = "Nobody is above themselves: this manager reports, directly or not, to the person."
+                raise ValidationError({"manager": ValidationError(circle, code="manager_circle")})
+            seen.add(current)
+            current = line[current][0] if current in line else None
+        ended |= seen
+
+
+def manager_elsewhere() -> ValidationError:
+    return ValidationError("A manager is a person of the same organization.", code="manager_elsewhere")

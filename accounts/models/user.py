@@ -3,12 +3,14 @@ from typing import Any, ClassVar
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import F, FilteredRelation, OuterRef, Q, Subquery
 from django.db.models.functions import Lower
 from django.utils import timezone
 
 from accounts.changes import ObservedModel, ObservedQuerySet
+from accounts.models.membership import Membership, kept_rules
 from accounts.models.person import Person
 
 
@@ -26,6 +28,13 @@ class LowercaseEmailField(models.EmailField):  # type: ignore[type-arg]  # gener
 
 
 class UserQuerySet(ObservedQuerySet["User"]):
+    def delete(self) -> tuple[int, dict[str, int]]:
+        with kept_rules(Membership.objects.filter(user__in=self.order_by())):
+            return super().delete()
+
+    delete.alters_data = True  # type: ignore[attr-defined]
+    delete.queryset_only = True  # type: ignore[attr-defined]
+
     def with_identity(self) -> "UserQuerySet":
         """Annotate what the session claims say of a user, in the same query, all None without an active membership.
 
@@ -97,3 +106,12 @@ class User(ObservedModel, AbstractBaseUser, PermissionsMixin):
     def clean(self) -> None:
         self.clerk_user_id = self.clerk_user_id or None
         self.email = self.email or None
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        pk = self.pk
+        try:
+            with kept_rules(Membership.objects.filter(user=pk)):
+                return super().delete(*args, **kwargs)
+        except ValidationError:
+            self.pk = pk  # which a deletion, though rolled back, has cleared
+            raise
