@@ -1,9 +1,10 @@
 """Whether a token's claims may still be believed, told between processes through Django's cache.
 
-Each user, each organization and everyone together have a *stamp*: a random value that each announcement replaces. A
-user is known to be fresh by an entry that names the stamps that stood *before* the database was asked and found nothing
-pending. A change announced meanwhile replaces a stamp, the entry fits no longer, and the database is asked again: no
-clocks are compared between machines, no lock is taken, and a lost or evicted value means "ask the database".
+A change leaves a *stamp*, a new random value, on its user, its organization or everyone. Claims that no stamp concerns
+hold: a user whose data never changes costs no query, whatever the cache has forgotten. Claims that a stamp concerns are
+stale until the database was asked and found the change delivered; that answer is kept beside the stamps that stood
+*before* it was asked. A change announced meanwhile replaces a stamp, the answer fits no longer, and the database is
+asked again: no clocks are compared between our machines, and no lock is taken.
 """
 
 import logging
@@ -27,11 +28,11 @@ logger = logging.getLogger(__name__)
 
 CACHE_ERRORS = (OSError, RedisError)
 
-# Seconds. How long an answer of the database is believed without asking again, which bounds what an announcement that
-# was lost (a process killed just after its commit, a cache that was down) can cost.
-FRESH_FOR = 600
-# Seconds. Stamps outlive the entries that name them, and an ended session every token that it could have minted.
-STAMP_FOR = 24 * 3600
+# Seconds. A stamp must outlive the longest outage of Clerk that keeps its change undelivered, because the claims that
+# it concerns stay stale all that while.
+STAMP_FOR = 30 * 24 * 3600
+# Seconds. An ended session mints no more tokens, so this need only outlive the last one, which lives for a minute.
+ENDED_FOR = 24 * 3600
 
 OUT = "out"
 EVERYONE = "clerk:everyone"
@@ -54,8 +55,7 @@ class Freshness:
 def judge(clerk_user_id: str, *, session_id: str | None, organization_id: str | None, assembled_at: int) -> Freshness:
     """Judge claims that were assembled at `assembled_at` (seconds since the epoch, Clerk's clock).
 
-    One round trip to the cache when the claims are fresh or their user is signed out. With the cache down everything
-    is stale, so that the database answers.
+    One round trip to the cache. With the cache down everything is stale, so that the database answers.
     """
     stamp_keys = _stamp_keys(clerk_user_id, organization_id)
     fresh_key = _fresh_key(clerk_user_id)
@@ -64,19 +64,16 @@ def judge(clerk_user_id: str, *, session_id: str | None, organization_id: str | 
         keys.append(_session_key(session_id))
     try:
         found = cache.get_many(keys)
-        if _is_signed_out(found, clerk_user_id, session_id):
-            return Freshness(Verdict.SIGNED_OUT)
-        stamps = tuple([found.get(key, "") for key in stamp_keys])
-        if "" in stamps:
-            return Freshness(Verdict.STALE, _added_stamps(stamp_keys))
     except CACHE_ERRORS as error:
         _log_cache_error(error)
         return Freshness(Verdict.STALE)
-    entry = found.get(fresh_key)
+    if _is_signed_out(found, clerk_user_id, session_id):
+        return Freshness(Verdict.SIGNED_OUT)
+    stamps = tuple([found.get(key, "") for key in stamp_keys])
+    known_stamps, claims_after = found.get(fresh_key, (None, 0))
     # Token times are whole seconds: one in the very second of the delivery may have been assembled before it.
-    if entry is not None and entry[0] == stamps and assembled_at * 1000 > entry[1]:
-        return Freshness(Verdict.FRESH, stamps)
-    return Freshness(Verdict.STALE, stamps)
+    holds = assembled_at * 1000 > claims_after if known_stamps == stamps else not any(stamps)
+    return Freshness(Verdict.FRESH if holds else Verdict.STALE, stamps)
 
 
 def is_signed_out(clerk_user_id: str, session_id: str | None) -> bool:
@@ -94,7 +91,7 @@ def is_signed_out(clerk_user_id: str, session_id: str | None) -> bool:
 def remember_fresh(clerk_user_id: str, stamps: tuple[str, ...], claims_after: int | None) -> None:
     """Keep what the database said *after* these stamps were read: nothing pending, delivered at `claims_after` (ms)."""
     with _cache_errors_logged():
-        cache.set(_fresh_key(clerk_user_id), (stamps, claims_after or 0), FRESH_FOR)
+        cache.set(_fresh_key(clerk_user_id), (stamps, claims_after or 0), STAMP_FOR)
 
 
 # --- Announcements: call them after the commit that made them true
@@ -125,7 +122,9 @@ def announce_delivered(clerk_user_id: str, claims_after: int | None) -> None:
     organizations = _delivered_to(clerk_user_id, claims_after)
     for organization_id in organizations:
         with _cache_errors_logged():
-            stamps = _added_stamps(_stamp_keys(clerk_user_id, organization_id))
+            stamp_keys = _stamp_keys(clerk_user_id, organization_id)
+            found = cache.get_many(stamp_keys)
+            stamps = tuple([found.get(key, "") for key in stamp_keys])
             if organizations == _delivered_to(clerk_user_id, claims_after):
                 remember_fresh(clerk_user_id, stamps, claims_after)
 
@@ -148,7 +147,7 @@ def end_session(session_id: str) -> None:
 
 def remember_ended(session_id: str) -> None:
     with _cache_errors_logged():
-        cache.set(_session_key(session_id), OUT, STAMP_FOR)
+        cache.set(_session_key(session_id), OUT, ENDED_FOR)
 
 
 # --- How it is kept
@@ -179,14 +178,6 @@ def _stamp_keys(clerk_user_id: str, organization_id: UUID | str | None) -> list[
 
 def _new_stamp() -> str:
     return secrets.token_hex(8)
-
-
-def _added_stamps(keys: Collection[str]) -> tuple[str, ...]:
-    """The stamps as they stand, after each missing one was added: an absent stamp could not tell a change."""
-    for key in keys:
-        cache.add(key, _new_stamp(), STAMP_FOR)
-    found = cache.get_many(keys)
-    return tuple([found.get(key, "") for key in keys])
 
 
 def _is_signed_out(found: Mapping[str, Any], clerk_user_id: str, session_id: str | None) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from uuid import uuid4
 
 import pytest
+from django.core.cache import cache
 from django.db import transaction
 from pytest_django import DjangoAssertNumQueries, Settings
 
@@ -29,9 +30,24 @@ def make_fresh(sub: str = "user_1", organization_id: str | None = ORGANIZATION) 
     assert judged(sub, organization_id).verdict is Verdict.FRESH
 
 
-def test_an_unknown_user_is_stale_until_the_database_was_asked() -> None:
+def test_claims_of_which_nothing_changed_hold() -> None:
+    assert judged().verdict is Verdict.FRESH
+
+
+def test_changed_claims_are_stale_until_the_database_was_asked() -> None:
+    freshness.announce_stale(["user_1"])
     assert judged().verdict is Verdict.STALE
+
     make_fresh()
+
+
+def test_an_entry_that_the_cache_forgot_is_asked_for_again() -> None:
+    freshness.announce_stale(["user_1"])
+    make_fresh()
+
+    cache.delete("clerk:fresh:user_1")
+
+    assert judged().verdict is Verdict.STALE
 
 
 def test_claims_assembled_before_the_delivery_or_in_its_second_are_stale() -> None:
@@ -92,11 +108,12 @@ def test_an_answer_read_before_a_change_does_not_hide_the_change(announce: Calla
     assert judged().verdict is Verdict.STALE
 
 
-def test_claims_of_another_organization_than_the_one_remembered_are_stale() -> None:
+def test_claims_of_an_organization_that_the_user_left_stay_stale() -> None:
+    freshness.announce_stale(["user_1"])
     make_fresh()
+    left = str(uuid4())
 
-    assert judged(organization_id=str(uuid4())).verdict is Verdict.STALE
-    assert judged(organization_id=None).verdict is Verdict.STALE
+    assert judged(organization_id=left, at=ASSEMBLED_AT - 1).verdict is Verdict.STALE
 
 
 def test_a_user_who_is_signed_out_is_out_until_readmitted() -> None:
@@ -161,6 +178,7 @@ def test_after_a_delivery_the_next_claims_are_fresh_without_a_query(
 
 @pytest.mark.django_db
 def test_a_delivery_that_a_newer_change_overtook_makes_nothing_fresh(delivered: MetadataSync) -> None:
+    freshness.announce_stale(["user_1"])
     MetadataSync.objects.update(state=MetadataSync.State.PENDING)
 
     freshness.announce_delivered("user_1", DELIVERED_AT)
@@ -170,6 +188,7 @@ def test_a_delivery_that_a_newer_change_overtook_makes_nothing_fresh(delivered: 
 
 @pytest.mark.django_db
 def test_an_inactive_user_is_not_made_fresh_by_a_delivery(delivered: MetadataSync) -> None:
+    freshness.announce_stale(["user_1"])
     User.objects.update(is_active=False)
 
     freshness.announce_delivered("user_1", DELIVERED_AT)
