@@ -2,7 +2,8 @@
 
 Django's own signals leave two gaps: `update()` and `bulk_create()` send none, and `post_save` is sent after an
 autocommitted save has already been committed. Models that derive from `ObservedModel` close both, so that whoever
-listens can write its own rows in the same transaction: committed together or not at all.
+listens can write its own rows in the same transaction: committed together or not at all. They set no savepoint in a
+transaction of the caller's, as Django's own operations set none: a caller who goes on after an error sets one.
 """
 
 from typing import Any, TypeVar
@@ -29,7 +30,7 @@ class ObservedQuerySet(models.QuerySet[M]):
     """A queryset whose bulk operations send the signals above. `bulk_update()` goes through `update()`."""
 
     def update(self, **values: Any) -> int:
-        with transaction.atomic(using=self.db):
+        with transaction.atomic(using=self.db, savepoint=False):
             rows_updating.send(sender=self.model, rows=self, values=values, using=self.db)
             moves = any(self.model._meta.get_field(name).is_relation for name in values)
             primary_keys = list(self.values_list("pk", flat=True)) if moves else []
@@ -41,13 +42,13 @@ class ObservedQuerySet(models.QuerySet[M]):
     update.alters_data = True  # type: ignore[attr-defined]
 
     def bulk_create(self, objs: Any, *args: Any, **kwargs: Any) -> list[M]:
-        with transaction.atomic(using=self.db):
+        with transaction.atomic(using=self.db, savepoint=False):
             created = super().bulk_create(objs, *args, **kwargs)
             rows_created.send(sender=self.model, objects=created, using=self.db)
             return created
 
     def delete(self) -> tuple[int, dict[str, int]]:
-        with transaction.atomic(using=self.db):
+        with transaction.atomic(using=self.db, savepoint=False):
             rows_deleting.send(sender=self.model, rows=self, using=self.db)
             return super().delete()
 
@@ -64,5 +65,5 @@ class ObservedModel(models.Model):
         base_manager_name = "objects"
 
     def save_base(self, *args: Any, **kwargs: Any) -> None:
-        with transaction.atomic(using=kwargs.get("using")):
+        with transaction.atomic(using=kwargs.get("using"), savepoint=False):
             super().save_base(*args, **kwargs)

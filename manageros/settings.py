@@ -132,6 +132,7 @@ CLERK_SIGN_IN_URL = env.text("CLERK_SIGN_IN_URL")
 CLERK_SIGN_UP_URL = env.text("CLERK_SIGN_UP_URL")
 CLERK_JWT_TEMPLATE_AUDIENCES = env.listed("CLERK_JWT_TEMPLATE_AUDIENCES")
 CLERK_FRESHNESS = env.choice("CLERK_FRESHNESS", "cache", among=("cache", "database", "token"))
+CLERK_LINK_STAFF = env.flag("CLERK_LINK_STAFF", default=False)
 
 # --- API
 

@@ -78,9 +78,15 @@ class User(ObservedModel, AbstractBaseUser, PermissionsMixin):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     clerk_user_id = models.CharField("Clerk user id", max_length=64, unique=True, null=True, blank=True)
+    # Milliseconds since the epoch, by Clerk's clock.
+    clerk_updated_at = models.BigIntegerField(
+        "as of, at Clerk", null=True, editable=False, help_text="Clerk's last word that this row knows."
+    )
     email = LowercaseEmailField(unique=True, null=True, blank=True)
     name = models.CharField(max_length=200, blank=True)
     is_active = models.BooleanField(default=True, help_text="Whether the user may sign in at all.")
+    # Told apart from a deactivation made here, which the end of a ban at Clerk must not undo.
+    deactivated_by_clerk = models.BooleanField("deactivated by Clerk", default=False, editable=False)
     is_staff = models.BooleanField("staff", default=False, help_text="Whether the user may open this admin.")
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
