@@ -105,6 +105,11 @@ def refresh_session(
     return token
 
 
+def revoke_session(session_id: str) -> None:
+    """End a session, with every token that it could still mint."""
+    _call("POST", f"/sessions/{_id(session_id)}/revoke")
+
+
 def get_jwks(*, timeout: float = READ_TIMEOUT) -> dict[str, Any]:
     return _object(_call("GET", "/jwks", timeout=timeout))
 

@@ -83,6 +83,14 @@ def test_a_session_is_refreshed(clerk_api: responses.RequestsMock) -> None:
     }
 
 
+def test_a_session_is_revoked(clerk_api: responses.RequestsMock) -> None:
+    call = clerk_api.post(f"{API}/sessions/sess_1/revoke", json={"object": "session", "id": "sess_1"})
+
+    backend_api.revoke_session("sess_1")
+
+    assert call.call_count == 1
+
+
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504, 522])
 def test_what_may_pass_by_itself_is_retryable(clerk_api: responses.RequestsMock, status: int) -> None:
     clerk_api.get(f"{API}/users/user_1", status=status, body="<html>an edge server's page</html>")
