@@ -35,7 +35,7 @@ class ManagerOSUser:
     source: Source | None = None
     fallback_reason: FallbackReason | None = None
     actor: str | None = None
-    session_claims: Mapping[str, Any] = field(default=NO_CLAIMS, repr=False)
+    session_claims: Mapping[str, Any] = field(default_factory=lambda: NO_CLAIMS, repr=False)
 
     def has_role(self, at_least: Role) -> bool:
         """Whether the user is a member of the active organization in this role or a higher one."""
