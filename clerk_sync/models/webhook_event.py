@@ -3,7 +3,10 @@ from django.utils import timezone
 
 
 class WebhookEvent(models.Model):
-    """A delivery of Clerk's webhook, as it arrived and what came of it: unique by `svix-id`."""
+    """A delivery of Clerk's webhook, as it arrived and what came of it: unique by `svix-id`.
+
+    `processed_at` is None while nothing was applied: a delivery that failed runs again when it comes again.
+    """
 
     class Outcome(models.TextChoices):
         APPLIED = "applied", "Applied"
@@ -13,14 +16,16 @@ class WebhookEvent(models.Model):
 
     svix_id = models.CharField(max_length=255, unique=True)
     type = models.CharField(max_length=100)
-    clerk_id = models.CharField(max_length=64, blank=True, db_index=True)
+    clerk_id = models.CharField(max_length=64, blank=True, db_index=True, help_text="Of the user or session.")
     occurred_at = models.DateTimeField(null=True, blank=True, help_text="When it happened, by Clerk's clock.")
     received_at = models.DateTimeField(default=timezone.now, db_index=True)
     processed_at = models.DateTimeField(null=True, blank=True)
     outcome = models.CharField(max_length=16, choices=Outcome)
     attempts = models.PositiveIntegerField(default=1)
     error = models.TextField(blank=True)
-    payload = models.JSONField()
+    # The body as it was signed. As text, because users write parts of it (unsafe metadata): not all JSON is storable as
+    # PostgreSQL's jsonb, and nobody may make the events about themselves fail.
+    payload = models.TextField()
 
     class Meta:
         ordering = ["-received_at"]

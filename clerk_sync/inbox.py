@@ -1,0 +1,152 @@
+"""The inbox of Clerk's webhook: each delivery is recorded and applied in one transaction, once.
+
+Deduplication is by what was *processed*, never by what was seen: a delivery that failed is recorded apart, after the
+rollback, and runs again when Svix sends it again.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, NoReturn
+
+from django.db import transaction
+from django.db.models import F, Subquery
+from django.utils import timezone
+
+from clerk_sync.clerk_user import ID_LENGTH, ClerkUser, MalformedPayloadError, parse_id
+from clerk_sync.freshness import end_session
+from clerk_sync.mirror import Outcome as MirrorOutcome
+from clerk_sync.mirror import apply_deletion, apply_user, find_held
+from clerk_sync.models import WebhookEvent
+from clerk_sync.turns import OvertakenError, again_if_overtaken
+
+USER_CHANGED = frozenset({"user.created", "user.updated"})
+USER_DELETED = "user.deleted"
+SESSION_OVER = frozenset({"session.ended", "session.removed", "session.revoked"})
+MIRRORED = USER_CHANGED | {USER_DELETED} | SESSION_OVER
+
+# Clerk's documentation gives envelope times in milliseconds, its published examples hold seconds.
+EARLIEST_MILLISECONDS = 10**11
+END_OF_DATES = 253_402_300_800_000  # the year 10000, in milliseconds
+TYPE_LENGTH = 100
+
+Outcome = WebhookEvent.Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A message whose signature was verified: its id, its body, and what the body says."""
+
+    svix_id: str
+    body: str
+    type: str
+    data: Mapping[str, Any]
+    occurred_at: datetime | None
+
+    @classmethod
+    def parse(cls, svix_id: str, body: str) -> "Delivery":
+        """Raises MalformedPayloadError."""
+        try:
+            event = json.loads(body, parse_constant=_refuse_constant)
+        except (ValueError, RecursionError) as error:
+            raise MalformedPayloadError("The body is not JSON.") from error
+        if not isinstance(event, dict) or not isinstance(event.get("data"), dict):
+            raise MalformedPayloadError("The body is not an event with data.")
+        event_type = event.get("type")
+        if not isinstance(event_type, str) or not 0 < len(event_type) <= TYPE_LENGTH or not event_type.isascii():
+            raise MalformedPayloadError("The event has no type.")
+        if event_type in MIRRORED:
+            parse_id(event["data"])
+        return cls(svix_id, body, event_type, event["data"], _time(event.get("timestamp")))
+
+
+def receive(delivery: Delivery) -> Outcome | None:
+    """Record and apply the delivery, or do nothing and return None if that was done before.
+
+    Raises MalformedPayloadError, with nothing written.
+    """
+    return again_if_overtaken(partial(_process, delivery))
+
+
+def replay(event: WebhookEvent) -> Outcome:
+    """Apply a recorded event once more, whatever came of it before: what is newer than the event still wins."""
+    delivery = Delivery.parse(event.svix_id, event.payload)
+    outcome = again_if_overtaken(partial(_process, delivery, even_if_processed=True))
+    assert outcome is not None  # noqa: S101  for the type checker: only a duplicate is None
+    return outcome
+
+
+def record_failure(delivery: Delivery, error: Exception) -> None:
+    """Keep what went wrong, in a transaction of its own. A success that another process had meanwhile stands."""
+    failure = {"outcome": Outcome.FAILED, "error": f"{type(error).__name__}: {error}"}
+    with transaction.atomic():
+        event, created = WebhookEvent.objects.get_or_create(
+            svix_id=delivery.svix_id, defaults=_particulars(delivery) | failure
+        )
+        if not created:
+            unprocessed = WebhookEvent.objects.filter(pk=event.pk, processed_at=None)
+            unprocessed.update(attempts=F("attempts") + 1, **failure)
+
+
+def _process(delivery: Delivery, *, even_if_processed: bool = False) -> Outcome | None:
+    clerk_user = ClerkUser.parse(delivery.data) if delivery.type in USER_CHANGED else None
+    same = WebhookEvent.objects.filter(svix_id=delivery.svix_id)
+    # One query answers for the row of the user and for the delivery, where there is such a row.
+    held: dict[str, Any] | None = None
+    if clerk_user:
+        fields = ("attempts", "processed_at")
+        held = find_held(clerk_user, **{field: Subquery(same.values(field)) for field in fields})
+    earlier = held or same.values("attempts", "processed_at").first()
+    if earlier and earlier["processed_at"] and not even_if_processed:
+        return None
+    # No savepoint inside a caller's transaction: OvertakenError has to roll all of it back anyway.
+    with transaction.atomic(savepoint=False):
+        outcome = _mirrored(apply_user(clerk_user, held).outcome) if clerk_user else _apply(delivery)
+        _record(delivery, outcome, earlier["attempts"] if earlier else None)
+    return outcome
+
+
+def _apply(delivery: Delivery) -> Outcome:
+    if delivery.type == USER_DELETED:
+        return _mirrored(apply_deletion(parse_id(delivery.data), delivery.occurred_at or timezone.now()))
+    if delivery.type in SESSION_OVER:
+        end_session(parse_id(delivery.data))
+        return Outcome.APPLIED
+    return Outcome.IGNORED
+
+
+def _mirrored(outcome: MirrorOutcome) -> Outcome:
+    return Outcome.STALE if outcome == MirrorOutcome.STALE else Outcome.APPLIED
+
+
+def _record(delivery: Delivery, outcome: Outcome, attempts: int | None) -> None:
+    result = {"outcome": outcome, "processed_at": timezone.now(), "error": ""}
+    if attempts is None:
+        WebhookEvent.objects.create(svix_id=delivery.svix_id, **_particulars(delivery), **result)
+        return
+    same = WebhookEvent.objects.filter(svix_id=delivery.svix_id, attempts=attempts)
+    if not same.update(attempts=attempts + 1, **result):
+        raise OvertakenError
+
+
+def _particulars(delivery: Delivery) -> dict[str, Any]:
+    clerk_id = delivery.data.get("id")
+    return {
+        "type": delivery.type,
+        "clerk_id": clerk_id if isinstance(clerk_id, str) and len(clerk_id) <= ID_LENGTH else "",
+        "occurred_at": delivery.occurred_at,
+        "payload": delivery.body,
+    }
+
+
+def _time(timestamp: Any) -> datetime | None:
+    if not isinstance(timestamp, int) or not 0 < timestamp < END_OF_DATES:
+        return None
+    milliseconds = timestamp if timestamp >= EARLIEST_MILLISECONDS else timestamp * 1000
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON.")

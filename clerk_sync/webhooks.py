@@ -1,0 +1,117 @@
+"""The door of Clerk's webhook: nothing is parsed, read from the database or written before the signature is verified.
+
+The answers are for Svix, which takes any 2xx for done and sends again what got another answer: 5 s later, then after
+5 and 30 minutes, and 2, 5, 10 and 10 hours (docs.svix.com/retries).
+"""
+
+import logging
+import re
+from collections.abc import Mapping
+from http import HTTPStatus
+
+from django.conf import settings
+from django.db import InterfaceError, OperationalError
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http.request import UnreadablePostError
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_POST
+from svix.webhooks import Webhook, WebhookVerificationError
+
+from clerk_sync.clerk_user import MalformedPayloadError
+from clerk_sync.inbox import Delivery, receive, record_failure
+
+logger = logging.getLogger(__name__)
+
+# Bytes. Clerk keeps all metadata of a user within 8 KB each; the largest real events are some tens of kilobytes.
+BODY_LIMIT = 512 * 1024
+# As many as WebhookEvent.svix_id holds.
+SVIX_ID = re.compile(r"[\x21-\x7e]{1,255}")
+# Seconds. Svix has a schedule of its own; this is for whoever else asks.
+RETRY_AFTER = 30
+
+
+@csrf_exempt
+@require_POST
+def clerk_webhook(request: HttpRequest) -> HttpResponse:
+    if request.content_type != "application/json":
+        return _refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "not_json", "Events are sent as application/json.")
+    body = _read(request)
+    if body is None:
+        return _refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large", f"An event has {BODY_LIMIT} bytes at most.")
+    svix_id = verified_id(body, request.headers)
+    if svix_id is None:
+        return _refusal(HTTPStatus.BAD_REQUEST, "bad_signature", "The signature is missing, too old, or not ours.")
+    try:
+        delivery = Delivery.parse(svix_id, body.decode())
+    except MalformedPayloadError as error:
+        return _malformed(svix_id, error)
+    try:
+        return _receive(delivery)
+    except (OperationalError, InterfaceError):
+        logger.exception("The database is away: webhook %s of type %s will come again.", svix_id, delivery.type)
+        answer = _refusal(HTTPStatus.SERVICE_UNAVAILABLE, "database_away", "Try again later.")
+        answer["Retry-After"] = str(RETRY_AFTER)
+        return answer
+
+
+def verified_id(body: bytes, headers: Mapping[str, str]) -> str | None:
+    """The id that was signed together with this body, by one of our secrets and within five minutes; else None.
+
+    Svix also takes `webhook-` for `svix-` in the names of the three headers. All three are taken from one family, and
+    the id from the same, else a second id beside the signed one would walk round the deduplication.
+    """
+    for family in ("svix", "webhook"):
+        signed = {f"svix-{part}": headers.get(f"{family}-{part}", "") for part in ("id", "timestamp", "signature")}
+        if all(signed.values()):
+            break
+    else:
+        return None
+    svix_id = signed["svix-id"]
+    verified = any(_is_signed(body, signed, secret) for secret in settings.CLERK_WEBHOOK_SIGNING_SECRET)
+    return svix_id if verified and SVIX_ID.fullmatch(svix_id) else None
+
+
+def _is_signed(body: bytes, signed: dict[str, str], secret: str) -> bool:
+    webhook = Webhook(secret)
+    try:
+        webhook.verify(body, signed)
+    except (WebhookVerificationError, ValueError):  # ValueError: a malformed header, or a body that is not UTF-8
+        return False
+    return True
+
+
+def _read(request: HttpRequest) -> bytes | None:
+    """The body, None where it is too long: told by its declared length before any of it is read."""
+    declared = request.headers.get("Content-Length", "")
+    if declared.isdecimal() and (len(declared) > 9 or int(declared) > BODY_LIMIT):
+        return None
+    try:
+        body = request.read(BODY_LIMIT + 1)
+    except UnreadablePostError:
+        return b""  # the sender is gone, and so is what was signed
+    return body if len(body) <= BODY_LIMIT else None
+
+
+def _receive(delivery: Delivery) -> HttpResponse:
+    try:
+        outcome = receive(delivery)
+    except MalformedPayloadError as error:
+        return _malformed(delivery.svix_id, error)
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception as error:
+        logger.exception("Webhook %s of type %s could not be applied.", delivery.svix_id, delivery.type)
+        record_failure(delivery, error)
+        return _refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "failed", "The event was recorded and not applied.")
+    return JsonResponse({"outcome": outcome or "duplicate"})
+
+
+def _malformed(svix_id: str, error: MalformedPayloadError) -> HttpResponse:
+    # Signed and yet not understood: Clerk's format has changed, or the secret is in someone else's hands.
+    logger.error("Webhook %s was signed by Clerk and cannot be understood: %s", svix_id, error)
+    return _refusal(HTTPStatus.BAD_REQUEST, "malformed", str(error))
+
+
+def _refusal(status: HTTPStatus, code: str, detail: str) -> HttpResponse:
+    problem = {"type": "about:blank", "title": status.phrase, "status": status, "code": code, "detail": detail}
+    return JsonResponse(problem, status=status, content_type="application/problem+json")
