@@ -5,13 +5,14 @@ rollback, and runs again when Svix sends it again.
 """
 
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, NoReturn
 
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
 from django.db.models import F, Subquery
 from django.utils import timezone
 
@@ -21,6 +22,8 @@ from clerk_sync.mirror import Outcome as MirrorOutcome
 from clerk_sync.mirror import apply_deletion, apply_user, find_held
 from clerk_sync.models import WebhookEvent
 from clerk_sync.turns import OvertakenError, again_if_overtaken
+
+logger = logging.getLogger(__name__)
 
 USER_CHANGED = frozenset({"user.created", "user.updated"})
 USER_DELETED = "user.deleted"
@@ -62,24 +65,33 @@ class Delivery:
         return cls(svix_id, body, event_type, event["data"], _time(event.get("timestamp")))
 
 
-def receive(delivery: Delivery) -> Outcome | None:
+def receive(delivery: Delivery, *, even_if_processed: bool = False) -> Outcome | None:
     """Record and apply the delivery, or do nothing and return None if that was done before.
 
-    Raises MalformedPayloadError, with nothing written.
+    FAILED means that nothing was applied, and that the error was recorded. Raises MalformedPayloadError, and
+    OperationalError or InterfaceError where the database is away: then nothing was recorded either.
     """
-    return again_if_overtaken(partial(_process, delivery))
+    try:
+        return again_if_overtaken(partial(_process, delivery, even_if_processed=even_if_processed))
+    except (MalformedPayloadError, OperationalError, InterfaceError):
+        raise
+    except Exception as error:
+        logger.exception("Webhook %s of type %s could not be applied.", delivery.svix_id, delivery.type)
+        _record_failure(delivery, error)
+        return Outcome.FAILED
 
 
 def replay(event: WebhookEvent) -> Outcome:
-    """Apply a recorded event once more, whatever came of it before: what is newer than the event still wins."""
-    delivery = Delivery.parse(event.svix_id, event.payload)
-    outcome = again_if_overtaken(partial(_process, delivery, even_if_processed=True))
-    assert outcome is not None  # noqa: S101  for the type checker: only a duplicate is None
-    return outcome
+    """Apply a recorded event once more, whatever came of it before: what is newer than the event still wins.
+
+    Raises as `receive` does.
+    """
+    outcome = receive(Delivery.parse(event.svix_id, event.payload), even_if_processed=True)
+    return outcome or Outcome.IGNORED
 
 
-def record_failure(delivery: Delivery, error: Exception) -> None:
-    """Keep what went wrong, in a transaction of its own. A success that another process had meanwhile stands."""
+def _record_failure(delivery: Delivery, error: Exception) -> None:
+    # In a transaction of its own. A success that another process had meanwhile stands.
     failure = {"outcome": Outcome.FAILED, "error": f"{type(error).__name__}: {error}"}
     with transaction.atomic():
         event, created = WebhookEvent.objects.get_or_create(

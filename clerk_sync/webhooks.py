@@ -18,7 +18,8 @@ from django.views.decorators.http import require_POST
 from svix.webhooks import Webhook, WebhookVerificationError
 
 from clerk_sync.clerk_user import MalformedPayloadError
-from clerk_sync.inbox import Delivery, receive, record_failure
+from clerk_sync.inbox import Delivery, receive
+from clerk_sync.models import WebhookEvent
 
 logger = logging.getLogger(__name__)
 
@@ -42,16 +43,19 @@ def clerk_webhook(request: HttpRequest) -> HttpResponse:
     if svix_id is None:
         return _refusal(HTTPStatus.BAD_REQUEST, "bad_signature", "The signature is missing, too old, or not ours.")
     try:
-        delivery = Delivery.parse(svix_id, body.decode())
+        outcome = receive(Delivery.parse(svix_id, body.decode()))
     except MalformedPayloadError as error:
-        return _malformed(svix_id, error)
-    try:
-        return _receive(delivery)
+        # Signed and yet not understood: Clerk's format has changed, or the secret is in someone else's hands.
+        logger.error("Webhook %s was signed and cannot be understood: %s", svix_id, error)  # noqa: TRY400
+        return _refusal(HTTPStatus.BAD_REQUEST, "malformed", str(error))
     except (OperationalError, InterfaceError):
-        logger.exception("The database is away: webhook %s of type %s will come again.", svix_id, delivery.type)
+        logger.exception("The database is away: webhook %s will come again.", svix_id)
         answer = _refusal(HTTPStatus.SERVICE_UNAVAILABLE, "database_away", "Try again later.")
         answer["Retry-After"] = str(RETRY_AFTER)
         return answer
+    if outcome == WebhookEvent.Outcome.FAILED:
+        return _refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "failed", "The event was recorded and not applied.")
+    return JsonResponse({"outcome": outcome or "duplicate"})
 
 
 def verified_id(body: bytes, headers: Mapping[str, str]) -> str | None:
@@ -90,26 +94,6 @@ def _read(request: HttpRequest) -> bytes | None:
     except UnreadablePostError:
         return b""  # the sender is gone, and so is what was signed
     return body if len(body) <= BODY_LIMIT else None
-
-
-def _receive(delivery: Delivery) -> HttpResponse:
-    try:
-        outcome = receive(delivery)
-    except MalformedPayloadError as error:
-        return _malformed(delivery.svix_id, error)
-    except (OperationalError, InterfaceError):
-        raise
-    except Exception as error:
-        logger.exception("Webhook %s of type %s could not be applied.", delivery.svix_id, delivery.type)
-        record_failure(delivery, error)
-        return _refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "failed", "The event was recorded and not applied.")
-    return JsonResponse({"outcome": outcome or "duplicate"})
-
-
-def _malformed(svix_id: str, error: MalformedPayloadError) -> HttpResponse:
-    # Signed and yet not understood: Clerk's format has changed, or the secret is in someone else's hands.
-    logger.error("Webhook %s was signed by Clerk and cannot be understood: %s", svix_id, error)
-    return _refusal(HTTPStatus.BAD_REQUEST, "malformed", str(error))
 
 
 def _refusal(status: HTTPStatus, code: str, detail: str) -> HttpResponse:

@@ -22,7 +22,6 @@ os.environ.update(TEST_ENVIRONMENT)
 
 from manageros.settings import *  # noqa: E402, F403
 
-STATIC_ROOT = None  # type: ignore[assignment]  # nothing is collected, and WhiteNoise warns of a folder that is not there
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync
-from django.http import HttpResponse
+from django.http import HttpResponse, HttpResponseBase
 from django.test import AsyncClient, Client
 from pytest_django import DjangoAssertNumQueries, Settings
 
@@ -31,7 +31,7 @@ def a_message(**options: Any) -> tuple[bytes, dict[str, str]]:
     return signed_webhook(event("user.created", clerk_user()), **options)
 
 
-def assert_refused(response: HttpResponse, status: int, code: str) -> None:
+def assert_refused(response: HttpResponseBase, status: int, code: str) -> None:
     assert (response.status_code, response.json()["code"]) == (status, code)  # type: ignore[attr-defined]
     assert response["Content-Type"] == "application/problem+json"
     assert not WebhookEvent.objects.exists()

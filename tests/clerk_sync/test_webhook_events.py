@@ -1,10 +1,15 @@
 """What comes of a delivery: recorded and applied together, once, or recorded as failed and run again."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from django.db import InterfaceError, OperationalError, connection
+from django.db.models.signals import post_save
+from django.http import HttpResponse
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
@@ -19,12 +24,15 @@ from tests.instance import signed_webhook
 pytestmark = pytest.mark.django_db
 
 
-def deliver(body: Mapping[str, Any], svix_id: str = "msg_1") -> tuple[int, dict[str, Any]]:
+def post(body: Mapping[str, Any], svix_id: str = "msg_1") -> HttpResponse:
     content, headers = signed_webhook(body, svix_id=svix_id)
     content_type = headers.pop("content-type")
-    client = Client(raise_request_exception=False)
-    response = client.post("/webhooks/clerk/", data=content, content_type=content_type, headers=headers)
-    return response.status_code, response.json()
+    return Client().post("/webhooks/clerk/", data=content, content_type=content_type, headers=headers)  # type: ignore[return-value]
+
+
+def deliver(body: Mapping[str, Any], svix_id: str = "msg_1") -> tuple[int, dict[str, Any]]:
+    response = post(body, svix_id)
+    return response.status_code, json.loads(response.content)
 
 
 APPLIED = (200, {"outcome": "applied"})
@@ -181,3 +189,62 @@ def test_queries_of_a_duplicate(django_assert_max_num_queries: DjangoAssertNumQu
 
     with django_assert_max_num_queries(2):
         assert deliver(event("user.created", clerk_user())) == DUPLICATE
+
+
+# --- Failures
+
+
+@contextmanager
+def an_obstacle(error: Exception) -> Iterator[None]:
+    """Someone else's receiver, which raises whenever a user is created."""
+
+    def raise_error(created: bool, **kwargs: Any) -> None:
+        if created:
+            raise error
+
+    post_save.connect(raise_error, sender=User)
+    try:
+        yield
+    finally:
+        post_save.disconnect(raise_error, sender=User)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_failure_is_rolled_back_recorded_answered_500_and_run_again() -> None:
+    body = event("user.created", clerk_user())
+
+    with an_obstacle(RuntimeError("out of paper")):
+        assert deliver(body)[0] == 500
+        assert deliver(body)[0] == 500
+
+    assert not User.objects.exists()
+    failed = the_event()
+    assert (failed.outcome, failed.attempts, failed.processed_at) == ("failed", 2, None)
+    assert failed.error == "RuntimeError: out of paper"
+
+    assert deliver(body) == APPLIED
+    assert deliver(body) == DUPLICATE
+    done = the_event()
+    assert (done.outcome, done.attempts, done.error) == ("applied", 3, "")
+    assert User.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("error", [OperationalError("server closed the connection"), InterfaceError("closed")])
+def test_database_that_is_away_is_answered_503_and_records_nothing(error: Exception) -> None:
+    with an_obstacle(error):
+        response = post(event("user.created", clerk_user()))
+
+    assert (response.status_code, response["Retry-After"]) == (503, "30")
+    assert not User.objects.exists()
+    assert not WebhookEvent.objects.exists()
+    assert deliver(event("user.created", clerk_user())) == APPLIED
+
+
+@pytest.mark.django_db(transaction=True)
+def test_database_that_is_away_from_the_first_query_is_answered_503() -> None:
+    def refuse(*args: Any) -> None:
+        raise OperationalError("connection refused")
+
+    with connection.execute_wrapper(refuse):
+        assert post(event("user.created", clerk_user())).status_code == 503
