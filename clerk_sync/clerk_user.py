@@ -26,8 +26,10 @@ class MalformedPayloadError(ValueError):
 class ClerkUser:
     """What the mirror needs of a user at Clerk, as of `updated_at` (milliseconds since the epoch).
 
-    `email` is the verified primary address in lower case, None where there is none. `is_barred` says that Clerk lets
-    the user sign in no more: banned, locked, or deprovisioned by their company's directory.
+    `email` is the verified primary address in lower case, None where there is none. `is_barred` says that the
+    user may not be signed in: banned, or deprovisioned by their company's directory. `locked` says less: after ten wrong
+    passwords, by whoever typed them, nobody signs in *anew* for an hour, whose end no event reports. Taking it for a ban
+    would let any stranger throw a user out, and leave them out (clerk.com/docs, "Lock accounts after failed sign-ins").
     """
 
     id: str
@@ -49,7 +51,7 @@ class ClerkUser:
             updated_at=updated_at,
             email=_verified_primary_email(payload),
             name=_name(payload),
-            is_barred=any(payload.get(key) is True for key in ("banned", "locked", "deprovisioned")),
+            is_barred=any(payload.get(key) is True for key in ("banned", "deprovisioned")),
             public_metadata=metadata if isinstance(metadata, dict) else {},
         )
 

@@ -269,7 +269,7 @@ def test_emails_that_differ_by_case_alone_are_one() -> None:
 # --- Banned, locked, deleted, and back
 
 
-@pytest.mark.parametrize("flag", ["banned", "locked", "deprovisioned"])
+@pytest.mark.parametrize("flag", ["banned", "deprovisioned"])
 def test_user_whom_clerk_bars_is_inactive_until_clerk_readmits_them(flag: str) -> None:
     mirror_user(clerk_user())
     membership = a_member(an_organization(), user=the_user())
@@ -280,6 +280,14 @@ def test_user_whom_clerk_bars_is_inactive_until_clerk_readmits_them(flag: str) -
     mirror_user(clerk_user(updated_at=NOW + 2) | {flag: False})
     assert the_user().is_active
     assert the_user().memberships.get() == membership
+
+
+def test_locked_user_stays_signed_in_because_any_stranger_can_cause_it() -> None:
+    mirror_user(clerk_user())
+
+    mirror_user(clerk_user(updated_at=NOW + 1) | {"locked": True})
+
+    assert the_user().is_active
 
 
 def test_user_banned_before_the_first_word_is_created_inactive_and_readmitted_later() -> None:
