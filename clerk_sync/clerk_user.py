@@ -26,10 +26,11 @@ class MalformedPayloadError(ValueError):
 class ClerkUser:
     """What the mirror needs of a user at Clerk, as of `updated_at` (milliseconds since the epoch).
 
-    `email` is the verified primary address in lower case, None where there is none. `is_barred` says that the
-    user may not be signed in: banned, or deprovisioned by their company's directory. `locked` says less: after ten wrong
-    passwords, by whoever typed them, nobody signs in *anew* for an hour, whose end no event reports. Taking it for a ban
-    would let any stranger throw a user out, and leave them out (clerk.com/docs, "Lock accounts after failed sign-ins").
+    `email` is the verified primary address in lower case, None where there is none. `is_barred` says that the user
+    may not be signed in: banned, or deprovisioned by their company's directory. `locked` says less: after ten wrong
+    passwords, by whoever typed them, nobody signs in *anew* for an hour, whose end no event reports. Taking it for a
+    ban would let any stranger throw a user out, and leave them out (clerk.com/docs, "Lock accounts after failed
+    sign-ins").
     """
 
     id: str
