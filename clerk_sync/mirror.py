@@ -79,6 +79,11 @@ def find_held(clerk_user: ClerkUser, **also: Any) -> dict[str, Any] | None:
     return held
 
 
+def is_current(clerk_user: ClerkUser, held: Mapping[str, Any]) -> bool:
+    """Whether the row says already what Clerk says, so that nobody need ask who else has the email."""
+    return held["email"] == clerk_user.email and not _changes(clerk_user, held, email=clerk_user.email)
+
+
 def apply_user(clerk_user: ClerkUser, held: dict[str, Any] | None) -> Mirrored:
     """Apply what Clerk says to what is held. Inside the caller's transaction, which OvertakenError must roll back."""
     if held is None:
@@ -111,13 +116,8 @@ def _update(clerk_user: ClerkUser, held: dict[str, Any]) -> Outcome:
     # The same time again is applied: Clerk does not promise that every change moves it, and a ban must not be missed.
     if clerk_user.updated_at < (held["clerk_updated_at"] or 0):
         return Outcome.STALE
-    wanted = {
-        "name": clerk_user.name,
-        "email": _granted_email(clerk_user) if held["email_is_taken"] else clerk_user.email,
-        "clerk_updated_at": clerk_user.updated_at,
-        **_admission(clerk_user, is_active=held["is_active"], by_clerk=held["deactivated_by_clerk"]),
-    }
-    changes = {field: value for field, value in wanted.items() if held[field] != value}
+    email = _granted_email(clerk_user) if held["email_is_taken"] else clerk_user.email
+    changes = _changes(clerk_user, held, email=email)
     if not changes:
         return Outcome.UNCHANGED
     as_held = User.objects.filter(pk=held["pk"], **{field: held[field] for field in MIRRORED})
@@ -127,6 +127,16 @@ def _update(clerk_user: ClerkUser, held: dict[str, Any]) -> Outcome:
         announce = announce_readmitted if changes["is_active"] else announce_signed_out
         transaction.on_commit(partial(announce, clerk_user.id))
     return Outcome.UPDATED
+
+
+def _changes(clerk_user: ClerkUser, held: Mapping[str, Any], *, email: str | None) -> dict[str, Any]:
+    wanted = {
+        "name": clerk_user.name,
+        "email": email,
+        "clerk_updated_at": clerk_user.updated_at,
+        **_admission(clerk_user, is_active=held["is_active"], by_clerk=held["deactivated_by_clerk"]),
+    }
+    return {field: value for field, value in wanted.items() if held[field] != value}
 
 
 def _admission(clerk_user: ClerkUser, *, is_active: bool, by_clerk: bool) -> dict[str, bool]:
