@@ -131,6 +131,12 @@ CLERK_API_URL = env.text("CLERK_API_URL", "https://api.clerk.com/v1").rstrip("/"
 CLERK_SIGN_IN_URL = env.text("CLERK_SIGN_IN_URL")
 CLERK_SIGN_UP_URL = env.text("CLERK_SIGN_UP_URL")
 CLERK_JWT_TEMPLATE_AUDIENCES = env.listed("CLERK_JWT_TEMPLATE_AUDIENCES")
+# The `cat` of a token's header: internal to Clerk, and the same on every instance until it says otherwise.
+CLERK_TOKEN_CATEGORIES = {
+    "session": env.text("CLERK_SESSION_TOKEN_CATEGORY", "cl_B7d4PD111AAA"),
+    "template": env.text("CLERK_TEMPLATE_TOKEN_CATEGORY", "cl_B7d4PD222AAA"),
+    "unspecified": env.text("CLERK_UNSPECIFIED_TOKEN_CATEGORY", "cl_I7d4PD111III"),
+}
 CLERK_FRESHNESS = env.choice("CLERK_FRESHNESS", "cache", among=("cache", "database", "token"))
 CLERK_LINK_STAFF = env.flag("CLERK_LINK_STAFF", default=False)
 
