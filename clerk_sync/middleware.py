@@ -1,0 +1,99 @@
+"""Puts `request.manageros_user` on each request, found when first asked for, and answers what only it can answer."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.utils.functional import SimpleLazyObject
+
+from accounts.access import NotSignedIn
+from clerk_sync import cookies
+from clerk_sync.identification import GoToClerk, Identification, credentials, request_user
+from clerk_sync.instance import clerk_instance
+from clerk_sync.refusals import IdentityUnavailable, Reason
+from clerk_sync.responses import unauthorized, unavailable
+
+
+class ClerkSessionMiddleware:
+    sync_capable = True
+    async_capable = True
+
+    def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
+        self.get_response = get_response
+        if iscoroutinefunction(get_response):
+            markcoroutinefunction(self)
+
+    def __call__(self, request: Any) -> Any:
+        if iscoroutinefunction(self):
+            return self._answer_async(request)
+        identification = attach(request)
+        response = early_answer(request) if comes_from_clerk(request) else None
+        response = response or self.get_response(request)
+        identification.finish(response)
+        return response
+
+    async def _answer_async(self, request: Any) -> HttpResponseBase:
+        identification = attach(request)
+        response = await sync_to_async(early_answer)(request) if comes_from_clerk(request) else None
+        response = response or await self.get_response(request)
+        identification.finish(response)
+        return response
+
+    def process_exception(self, request: Any, exception: Exception) -> HttpResponse | None:
+        """Answer a view that asked who this is and could not be told, or that does not go on without anybody."""
+        return interruption(request, exception)
+
+
+def attach(request: Any) -> Identification:
+    """Make the request able to tell who it is. Nothing is looked at before somebody asks."""
+    identification = Identification(request)
+    password_user = request.user
+    request.identification = identification
+    request.manageros_user = SimpleLazyObject(lambda: identification.user)
+    request.amanageros_user = identification.auser
+    find_user = partial(request_user, identification, password_user)
+    request.user = SimpleLazyObject(find_user)
+    request.auser = sync_to_async(find_user)
+    if credentials(request.headers.get("Authorization", "")) is not None:
+        # No other site can make a browser send this header, and no cookie counts beside it.
+        request._dont_enforce_csrf_checks = True
+    return identification
+
+
+def comes_from_clerk(request: HttpRequest) -> bool:
+    """Whether a development instance just sent the browser here: its parameters must not stay in the address."""
+    return (
+        "__clerk_" in request.META.get("QUERY_STRING", "")
+        and request.method == "GET"
+        and not clerk_instance().is_production
+        and not request.GET.keys().isdisjoint({cookies.HANDSHAKE, cookies.DEV_BROWSER})
+    )
+
+
+def early_answer(request: Any) -> HttpResponse | None:
+    """The answer to someone whom Clerk just sent here, if there is one before the view's."""
+    identification: Identification = request.identification
+    try:
+        user = identification.user
+    except (GoToClerk, IdentityUnavailable) as exception:
+        return interruption(request, exception)
+    refusal = identification.refusal
+    if not user.is_authenticated and refusal is not None and refusal.reason is Reason.HANDSHAKE_INVALID:
+        return unauthorized(request)
+    return None
+
+
+def interruption(request: Any, exception: Exception) -> HttpResponse | None:
+    """The answer where nobody could be named. The page that it makes must be able to say so without raising again."""
+    identification: Identification = request.identification
+    identification.may_interrupt = False
+    match exception:
+        case GoToClerk():
+            return identification.answer(exception)
+        case IdentityUnavailable():
+            return unavailable(request, exception)
+        case NotSignedIn():
+            return unauthorized(request)
+    return None

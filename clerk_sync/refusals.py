@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+# What a 401 names as the way in (RFC 9110, 11.6.1).
+CHALLENGE = 'Bearer realm="ManagerOS"'
+
 
 class Reason(StrEnum):
     """A stable code, and a sentence for a person."""

@@ -14,10 +14,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
-from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 from urllib.parse import urlsplit
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from django.conf import settings
@@ -142,7 +142,7 @@ class PemKey:
     def __init__(self, pem: str) -> None:
         try:
             key = load_pem_public_key(pem.encode())
-        except ValueError:
+        except (ValueError, UnsupportedAlgorithm):
             key = None
         self._key = key if isinstance(key, RSAPublicKey) else None
 
@@ -227,20 +227,31 @@ def _parsed(content: bytes) -> Mapping[str, Any]:
         value = DECODER.decode(content.decode("utf-8"))
         if b"\\u" in content:
             # Half of a surrogate pair is text that no database and no response could take.
-            json.dumps(value, ensure_ascii=False, default=dict).encode("utf-8")
+            json.dumps(value, ensure_ascii=False).encode("utf-8")
     except (ValueError, RecursionError):
         raise TokenRefused(Reason.TOKEN_MALFORMED) from None
-    if not isinstance(value, MappingProxyType):
+    if not isinstance(value, ReadOnlyObject):
         raise TokenRefused(Reason.TOKEN_MALFORMED)
     return value
 
 
+class ReadOnlyObject(dict[str, Any]):
+    """A JSON object that nobody may change: verified claims are shared by every request that brings the same token.
+
+    A dict and not a MappingProxyType, so that json and templates take it as it is.
+    """
+
+    def _refuse(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise TypeError("verified claims cannot be changed")
+
+    __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _refuse
+
+
 def _frozen_object(pairs: list[tuple[str, Any]]) -> Mapping[str, Any]:
-    """Read-only, because verified claims are shared by every request that brings the same token."""
     members = {name: _frozen(value) if type(value) is list else value for name, value in pairs}
     if len(members) != len(pairs):
         raise ValueError("a name twice in one object")
-    return MappingProxyType(members)
+    return ReadOnlyObject(members)
 
 
 def _frozen(items: list[Any]) -> tuple[Any, ...]:
@@ -282,7 +293,6 @@ def session_claims(header: Mapping[str, Any], payload: Mapping[str, Any], *, iss
     """The claims of a signed token, each of the type it must have; raises TokenRefused for the first that is not."""
     kind = token_kind(header, payload)
     expires_at, issued_at = _time(payload, "exp"), _time(payload, "iat")
-    not_before = _time(payload, "nbf") if "nbf" in payload else issued_at
     if not issuer or _text(payload, "iss") != issuer:
         raise TokenRefused(Reason.TOKEN_ISSUER)
     clerk_user_id = _identifier(payload, "sub")
@@ -292,13 +302,7 @@ def session_claims(header: Mapping[str, Any], payload: Mapping[str, Any], *, iss
     authorized_party = _text(payload, "azp") if "azp" in payload else None
     actor = _identifier(_object(payload, "act"), "sub") if "act" in payload else None
     assembled_at = _time(header, "oiat") if "oiat" in header else issued_at
-    now = time.time()
-    if now > expires_at + LEEWAY:
-        raise TokenRefused(Reason.TOKEN_EXPIRED)
-    if now < issued_at - LEEWAY:
-        raise TokenRefused(Reason.TOKEN_FROM_FUTURE)
-    if now < not_before - LEEWAY:
-        raise TokenRefused(Reason.TOKEN_NOT_YET_VALID)
+    check_times(payload)
     if kind is Kind.SESSION and payload.get("sts", "active") != "active":
         pending = payload["sts"] == "pending"
         raise TokenRefused(Reason.SESSION_PENDING if pending else Reason.TOKEN_CLAIM_INVALID)
@@ -313,6 +317,17 @@ def session_claims(header: Mapping[str, Any], payload: Mapping[str, Any], *, iss
         actor=actor,
         payload=payload,
     )
+
+
+def check_times(payload: Mapping[str, Any]) -> None:
+    """Raise TokenRefused unless now is within what `exp`, `iat` and `nbf` say, of those that are there."""
+    now = time.time()
+    if "exp" in payload and now > _time(payload, "exp") + LEEWAY:
+        raise TokenRefused(Reason.TOKEN_EXPIRED)
+    if "iat" in payload and now < _time(payload, "iat") - LEEWAY:
+        raise TokenRefused(Reason.TOKEN_FROM_FUTURE)
+    if "nbf" in payload and now < _time(payload, "nbf") - LEEWAY:
+        raise TokenRefused(Reason.TOKEN_NOT_YET_VALID)
 
 
 def token_kind(header: Mapping[str, Any], payload: Mapping[str, Any]) -> Kind:
@@ -357,7 +372,7 @@ def _identifier(members: Mapping[str, Any], name: str) -> str:
 
 def _object(members: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     value = members[name]
-    if not isinstance(value, MappingProxyType):
+    if not isinstance(value, ReadOnlyObject):
         raise _invalid(name)
     return value
 

@@ -6,6 +6,8 @@ from django.core.cache import cache
 from django.db import connection
 from pytest_django import Settings
 
+from accounts.models import Membership, Organization, Person, Role, User
+from clerk_sync.models import MetadataSync
 from tests.instance import ClerkInstance
 
 
@@ -19,6 +21,20 @@ def clerk(clerk_instance: ClerkInstance, settings: Settings) -> ClerkInstance:
     """The instance that the site trusts, by its PEM key: verification needs no network."""
     settings.CLERK_JWT_KEY = clerk_instance.public_pem
     return clerk_instance
+
+
+@pytest.fixture
+def ada() -> User:
+    """An admin of Acme, linked to a person there, as the database has her. Nothing is delivered or announced."""
+    user: User = User.objects.create(clerk_user_id="user_1", email="ada@example.com", name="Ada")
+    acme = Organization.objects.create(name="Acme", slug="acme")
+    Membership.objects.create(user=user, organization=acme, role=Role.ADMIN, is_active=True)
+    Person.objects.create(organization=acme, user=user, name="Ada")
+    MetadataSync.objects.update_or_create(
+        clerk_user_id="user_1", defaults={"user": user, "state": MetadataSync.State.SYNCED, "claims_after": 0}
+    )
+    cache.clear()
+    return user
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,12 @@ import jwt
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 from django.conf import settings
+from django.test import AsyncClient, Client
 from svix.webhooks import Webhook
+
+from accounts.models import User
+from clerk_sync.claims import CLAIMS
+from clerk_sync.instance import clerk_instance
 
 SESSION_CATEGORY = "cl_B7d4PD111AAA"
 ISSUER = "https://clerk.manageros.test"
@@ -79,3 +84,18 @@ def signed_webhook(
         "content-type": "application/json",
     }
     return body, headers
+
+
+def sign_in(client: Client | AsyncClient, token: str, *, client_uat: int = 1) -> None:
+    """Give a test client the cookies that Clerk's own script would set in a browser of a development instance."""
+    cookies = {"__session": token, "__client_uat": str(client_uat), "__clerk_db_jwt": "dvb_tests"}
+    suffix = clerk_instance().cookie_suffix
+    for name, value in cookies.items():
+        client.cookies[name] = client.cookies[f"{name}_{suffix}"] = value
+
+
+def claims_of(user: User) -> dict[str, str | None]:
+    """The six claims as they would be once the metadata sync had delivered what the database says now."""
+    row = User.objects.with_identity().get(pk=user.pk)
+    values = {name: getattr(row, attribute) for name, attribute in CLAIMS.items()}
+    return {name: None if value is None else str(value) for name, value in values.items()}

@@ -1,0 +1,279 @@
+"""Who one request is: found once, when first asked for, from its header or its cookies."""
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.contrib.auth.models import AnonymousUser
+from django.db import connection
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils.cache import add_never_cache_headers, patch_vary_headers
+
+from accounts.identity import ANONYMOUS, ManagerOSUser
+from accounts.models import User
+from clerk_sync import backend_api, cookies, handshake
+from clerk_sync.handshake import Action, CookieToSet, Need, Situation
+from clerk_sync.instance import ClerkInstance, clerk_instance
+from clerk_sync.refusals import IdentityUnavailable, Reason, Refusal, TokenRefused
+from clerk_sync.tokens import Place, SessionClaims, admit, unverified_payload, verifier, verify
+from clerk_sync.users import Identity, identified
+
+logger = logging.getLogger(__name__)
+
+# Clerk keeps the cookie this long and renews the token inside it every minute.
+SESSION_COOKIE_AGE = 365 * 24 * 3600
+# Seconds. Someone is waiting for a page, and the handshake is there if this fails.
+REFRESH_TIMEOUT = 3.0
+
+
+class GoToClerk(Exception):  # noqa: N818  how a lazy value makes its view end in a redirect
+    """The browser has to go to Clerk, or back from it to a clean address, before its request can be answered."""
+
+    def __init__(self, url: str, *, status: str, reason: str) -> None:
+        super().__init__(url)
+        self.url = url
+        self.status = status
+        self.reason = reason
+
+
+class Identification:
+    """Finds out who a request is, and keeps what else came of that.
+
+    `refusal` says why nobody is signed in. `queries` counts what the answer cost. `account` is the user's row where
+    the database was asked. `place` is where the token came from, None where there was none.
+    """
+
+    def __init__(self, request: HttpRequest) -> None:
+        self.request = request
+        # For the API, which says so before it asks: tokens of JWT templates count too.
+        self.accepts_templates = False
+        # Whether a redirect or a 503 may be raised: not once an error page is being made, which names the user too.
+        self.may_interrupt = True
+        self.refusal: Refusal | None = None
+        self.place: Place | None = None
+        self.account: User | None = None
+        self.queries = 0
+        self.cookies_to_set: dict[str, CookieToSet] = {}
+        self._user: ManagerOSUser | None = None
+
+    @property
+    def user(self) -> ManagerOSUser:
+        """Raises GoToClerk and IdentityUnavailable, which the middleware answers."""
+        if self._user is None:
+            with connection.execute_wrapper(self._count):
+                self._user = self._find()
+            self.request.identity_queries = self.queries  # type: ignore[attr-defined]
+        return self._user
+
+    async def auser(self) -> ManagerOSUser:
+        """The same for code in an event loop, which neither the cache nor the database may block."""
+        if self._user is None:
+            return await sync_to_async(lambda: self.user)()
+        return self._user
+
+    @property
+    def was_asked(self) -> bool:
+        return self._user is not None
+
+    def _count(self, execute: Callable[..., Any], *args: Any) -> Any:
+        self.queries += 1
+        return execute(*args)
+
+    def _find(self) -> ManagerOSUser:
+        self.refusal = None
+        try:
+            identity = self._identity()
+        except TokenRefused as refused:
+            self.refusal = refused.refusal
+            return ANONYMOUS
+        except (GoToClerk, IdentityUnavailable):
+            if self.may_interrupt:
+                raise
+            return ANONYMOUS
+        self.account = identity.account
+        return identity.user
+
+    def _identity(self) -> Identity:
+        token = credentials(self.request.headers.get("Authorization", ""))
+        if token is None:
+            return identified(self._claims_from_cookies())
+        self.place = Place.HEADER
+        if not token:
+            raise TokenRefused(Reason.AUTHORIZATION_MALFORMED)
+        claims = verify(token)
+        admit(claims, Place.HEADER, accept_templates=self.accepts_templates)
+        return identified(claims)
+
+    # --- Cookies: the decision is handshake.decide's; here are its request and its network
+
+    def _claims_from_cookies(self) -> SessionClaims:
+        instance = clerk_instance()
+        present: Mapping[str, str] = self.request.COOKIES
+        payload = self._handshake_payload(instance)
+        if payload is not None and (taken := self._taken_handshake(payload, instance)):
+            present = handshake.with_cookies_set(present, taken)
+            self.cookies_to_set |= taken
+        return self._decided(present, instance)
+
+    def _decided(self, present: Mapping[str, str], instance: ClerkInstance) -> SessionClaims:
+        chosen = cookies.chosen_cookies(present, instance)
+        if chosen.session is not None:
+            self.place = Place.COOKIE
+        situation = Situation(
+            is_production=instance.is_production,
+            is_document=handshake.is_document(self.request.method, self.request.headers),
+            session=chosen.session,
+            client_uat=chosen.client_uat,
+            has_refresh=chosen.refresh is not None,
+            has_dev_browser=chosen.dev_browser is not None,
+            has_dev_browser_query=cookies.DEV_BROWSER in self.request.GET,
+            redirects=handshake.redirects_so_far(present.get(cookies.REDIRECT_COUNT)),
+        )
+        outcome = handshake.decide(situation, verified_from_cookie)
+        if outcome.action is Action.REFRESH and chosen.session and chosen.refresh:
+            token = self._refreshed(chosen.session, chosen.refresh)
+            if token is not None:
+                self._keep_session(token, instance)
+                return verified_from_cookie(token)
+        if outcome.claims is not None:
+            return outcome.claims
+        if outcome.need is not None:
+            raise self._to_clerk(outcome.need, chosen, situation, instance)
+        refusal = outcome.refusal or Refusal(Reason.SIGNED_OUT)
+        raise TokenRefused(refusal.reason, refusal.detail)
+
+    def _handshake_payload(self, instance: ClerkInstance) -> str | None:
+        """Production takes the cookie alone: in a link, a payload could sign someone in as somebody else."""
+        if instance.is_production:
+            return self.request.COOKIES.get(cookies.HANDSHAKE) or None
+        return (self.request.GET.get(cookies.HANDSHAKE) if self.request.method == "GET" else None) or None
+
+    def _taken_handshake(self, payload: str, instance: ClerkInstance) -> dict[str, CookieToSet]:
+        """The cookies that Clerk sent back. In development they are set on a redirect to an address without it."""
+        host = self.request.get_host()
+        try:
+            taken = handshake.handshake_cookies(
+                payload, verifier(instance.issuer, settings.CLERK_JWT_KEY), instance, host=host
+            )
+        except TokenRefused as refused:
+            if not instance.is_production:
+                raise TokenRefused(Reason.HANDSHAKE_INVALID, str(refused)) from None
+            # It may be another site's of this domain. The loop guard bounds what comes of it.
+            logger.warning("A handshake cookie was not accepted: %s", refused)
+            taken = {}
+        if instance.is_production:
+            self.cookies_to_set[cookies.HANDSHAKE] = CookieToSet(cookies.HANDSHAKE, "", max_age=0)
+            return taken
+        self.cookies_to_set |= taken
+        here = handshake.without_clerk_query(self.request.build_absolute_uri())
+        raise GoToClerk(here, status="handshake", reason="handshake-taken")
+
+    def _to_clerk(
+        self, need: Need, chosen: cookies.ClerkCookies, situation: Situation, instance: ClerkInstance
+    ) -> GoToClerk:
+        self.cookies_to_set[cookies.REDIRECT_COUNT] = CookieToSet(
+            cookies.REDIRECT_COUNT,
+            str(situation.redirects + 1),
+            max_age=handshake.REDIRECT_COUNT_LIFE,
+            httponly=True,
+        )
+        url = handshake.handshake_url(
+            instance,
+            here=self.request.build_absolute_uri(),
+            need=need,
+            suffixed_cookies=chosen.suffixed,
+            dev_browser=self.request.GET.get(cookies.DEV_BROWSER) or chosen.dev_browser,
+        )
+        return GoToClerk(url, status="handshake", reason=need.value)
+
+    def _refreshed(self, expired: str, refresh: str) -> str | None:
+        """A new token through the Backend API; None where the handshake has to do it."""
+        session_id = (unverified_payload(expired) or {}).get("sid")
+        if not isinstance(session_id, str):
+            return None
+        try:
+            return backend_api.refresh_session(
+                session_id,
+                expired_token=expired,
+                refresh_token=refresh,
+                request_origin=f"{self.request.scheme}://{self.request.get_host()}",
+                timeout=REFRESH_TIMEOUT,
+            )
+        except backend_api.ClerkError as error:
+            logger.info("A session was not refreshed through the Backend API: %s", error)
+            return None
+
+    def _keep_session(self, token: str, instance: ClerkInstance) -> None:
+        for name in (cookies.SESSION, f"{cookies.SESSION}_{instance.cookie_suffix}"):
+            self.cookies_to_set[name] = CookieToSet(
+                name, token, max_age=SESSION_COOKIE_AGE, secure=self.request.is_secure()
+            )
+
+    # --- On the way out
+
+    def answer(self, going: GoToClerk) -> HttpResponse:
+        response = HttpResponseRedirect(going.url, preserve_request=True)
+        response.headers["X-Clerk-Auth-Status"] = going.status
+        response.headers["X-Clerk-Auth-Reason"] = going.reason
+        add_never_cache_headers(response)
+        return response
+
+    def finish(self, response: Any) -> None:
+        """Set Clerk's cookies, and keep caches from giving one person's page to another."""
+        for cookie in self.cookies_to_set.values():
+            response.set_cookie(
+                cookie.name,
+                cookie.value,
+                max_age=cookie.max_age,
+                expires=None if cookie.max_age is not None else cookie.expires,
+                domain=cookie.domain,
+                secure=cookie.secure or self.request.is_secure(),
+                httponly=cookie.httponly,
+                samesite=cookie.samesite,
+            )
+        if self.was_asked:
+            patch_vary_headers(response, ("Authorization", "Cookie"))
+
+
+def credentials(authorization: str) -> str | None:
+    """The token of an Authorization header; None where the header is absent or of another scheme, as a proxy's Basic.
+
+    Empty where there is no telling: a bearer header without exactly one token, a value without a scheme. A header that
+    fails is an error and never falls back to the cookie.
+    """
+    scheme, _, token = authorization.strip().partition(" ")
+    if not scheme or (token and scheme.lower() != "bearer"):
+        return None
+    token = token.strip()
+    return "" if " " in token else token
+
+
+def verified_from_cookie(token: str) -> SessionClaims:
+    claims = verify(token)
+    admit(claims, Place.COOKIE)
+    return claims
+
+
+def row_of(identification: Identification) -> User | None:
+    """The row behind the identity, whose `sub` the token proves; None where it is gone or may not sign in."""
+    user = identification.user
+    if not user.is_authenticated:
+        return None
+    if identification.account is None:
+        identification.account = User.objects.filter(clerk_user_id=user.clerk_user_id, is_active=True).first()
+    return identification.account
+
+
+def request_user(identification: Identification, password_user: Any) -> Any:
+    """`request.user`: the identified person, else whoever signed in with a password.
+
+    A bearer header speaks for itself: where it is refused, no cookie answers in its place.
+    """
+    row = row_of(identification)
+    if row is not None:
+        return row
+    if identification.user.is_authenticated or identification.place is Place.HEADER:
+        return AnonymousUser()
+    return password_user
