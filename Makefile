@@ -13,6 +13,12 @@ $(STAMP): requirements-dev.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
 	touch $(STAMP)
 
+demo: setup
+	@$(BIN)/python manage.py demo
+
+demo-reset: setup
+	@$(BIN)/python manage.py demo --reset
+
 test: test-sqlite test-postgres
 
 test-sqlite: setup
