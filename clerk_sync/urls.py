@@ -1,7 +1,10 @@
 from django.urls import path
 
+from clerk_sync.health import healthz, readyz
 from clerk_sync.webhooks import clerk_webhook
 
 urlpatterns = [
+    path("healthz", healthz, name="healthz"),
+    path("readyz", readyz, name="readyz"),
     path("webhooks/clerk/", clerk_webhook, name="clerk-webhook"),
 ]

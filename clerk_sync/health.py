@@ -1,0 +1,80 @@
+"""What a load balancer and an on-call engineer ask: is the process alive, and can the site do its work?
+
+`unavailable` means that no request would be answered rightly, and takes the process out of the balancer. Everything
+else that is wrong is `degraded`, and stays 200: the site answers as it should, from the database where it must, and
+taking every process out at once because Clerk or Redis is down would turn a slow hour into an outage.
+"""
+
+import logging
+from typing import Any
+
+from django.core.cache import cache
+from django.db import Error as DatabaseError
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from clerk_sync.backlog import backlog
+from clerk_sync.freshness import CACHE_ERRORS, EVERYONE
+
+logger = logging.getLogger(__name__)
+
+# Seconds. A change is delivered within seconds when a worker runs and Clerk answers.
+LATE = 300.0
+
+
+@never_cache
+@require_safe
+def healthz(request: HttpRequest) -> HttpResponse:
+    """This process answers. It asks nothing of anyone, so that a restart is ordered only where it would help."""
+    return JsonResponse({"status": "alive"})
+
+
+@never_cache
+@require_safe
+def readyz(request: HttpRequest) -> HttpResponse:
+    report = readiness()
+    return JsonResponse(report, status=503 if report["status"] == "unavailable" else 200)
+
+
+def readiness() -> dict[str, Any]:
+    """Each part with its state, and what is wrong in words. It is public: no address, no error text, no secret."""
+    problems: list[str] = []
+    sync, cached = _sync(problems), _cache(problems)
+    status = "degraded" if problems else "ready"
+    return {
+        "status": status if sync is not None else "unavailable",
+        "problems": problems,
+        "database": {"reachable": sync is not None},
+        "sync": sync,
+        "cache": cached,
+    }
+
+
+def _sync(problems: list[str]) -> dict[str, Any] | None:
+    """None where the database cannot be asked."""
+    try:
+        sync = backlog()
+    except DatabaseError:
+        logger.exception("The database cannot be asked.")
+        problems.append("The database does not answer, or its migrations were not applied.")
+        return None
+    if sync.oldest_pending > LATE:
+        problems.append(f"A change has waited for {sync.oldest_pending:.0f} seconds to reach Clerk.")
+    if sync.failed:
+        problems.append(f"Metadata that could not be delivered to Clerk: {sync.failed} users'.")
+    return {
+        "pending": sync.pending,
+        "oldest_pending_seconds": round(sync.oldest_pending, 1),
+        "failed": sync.failed,
+    }
+
+
+def _cache(problems: list[str]) -> dict[str, Any]:
+    try:
+        cache.get(EVERYONE)
+    except CACHE_ERRORS:
+        logger.exception("The cache cannot be asked.")
+        problems.append("The cache does not answer, so that every request asks the database.")
+        return {"reachable": False}
+    return {"reachable": True}
