@@ -1,10 +1,12 @@
 from django.urls import path
 
 from clerk_sync.health import healthz, readyz
+from clerk_sync.metrics import metrics
 from clerk_sync.webhooks import clerk_webhook
 
 urlpatterns = [
     path("healthz", healthz, name="healthz"),
     path("readyz", readyz, name="readyz"),
+    path("metrics", metrics, name="metrics"),
     path("webhooks/clerk/", clerk_webhook, name="clerk-webhook"),
 ]

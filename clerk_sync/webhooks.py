@@ -19,6 +19,7 @@ from svix.webhooks import Webhook, WebhookVerificationError
 
 from clerk_sync.clerk_user import MalformedPayloadError
 from clerk_sync.inbox import Delivery, receive
+from clerk_sync.metrics import WEBHOOKS
 from clerk_sync.models import WebhookEvent
 
 logger = logging.getLogger(__name__)
@@ -43,7 +44,8 @@ def clerk_webhook(request: HttpRequest) -> HttpResponse:
     if svix_id is None:
         return _refusal(HTTPStatus.BAD_REQUEST, "bad_signature", "The signature is missing, too old, or not ours.")
     try:
-        outcome = receive(Delivery.parse(svix_id, body.decode()))
+        delivery = Delivery.parse(svix_id, body.decode())
+        outcome = receive(delivery)
     except MalformedPayloadError as error:
         # Signed and yet not understood: Clerk's format has changed, or the secret is in someone else's hands.
         logger.error("Webhook %s was signed and cannot be understood: %s", svix_id, error)  # noqa: TRY400
@@ -54,7 +56,9 @@ def clerk_webhook(request: HttpRequest) -> HttpResponse:
         answer["Retry-After"] = str(RETRY_AFTER)
         return answer
     if outcome == WebhookEvent.Outcome.FAILED:
-        return _refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "failed", "The event was recorded and not applied.")
+        failure = "The event was recorded and not applied."
+        return _refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "failed", failure, event_type=delivery.type)
+    WEBHOOKS.labels(delivery.type, outcome or "duplicate").inc()
     return JsonResponse({"outcome": outcome or "duplicate"})
 
 
@@ -96,6 +100,7 @@ def _read(request: HttpRequest) -> bytes | None:
     return body if len(body) <= BODY_LIMIT else None
 
 
-def _refusal(status: HTTPStatus, code: str, detail: str) -> HttpResponse:
+def _refusal(status: HTTPStatus, code: str, detail: str, *, event_type: str = "") -> HttpResponse:
+    WEBHOOKS.labels(event_type, code).inc()
     problem = {"type": "about:blank", "title": status.phrase, "status": status, "code": code, "detail": detail}
     return JsonResponse(problem, status=status, content_type="application/problem+json")

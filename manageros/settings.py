@@ -154,12 +154,14 @@ REST_FRAMEWORK = {
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
 
-# --- Logs
+# --- Logs and metrics
 
 LOGGING = logging_config(
     env.choice("LOG_FORMAT", "text" if DEBUG else "json", among=("text", "json")),
     env.choice("LOG_LEVEL", "INFO", among=("DEBUG", "INFO", "WARNING", "ERROR")),
 )
+
+METRICS_TOKEN = env.text("METRICS_TOKEN")
 
 # --- Time, static files, security
 
