@@ -292,6 +292,21 @@ def _shared_domain(name: str, domain: str | None, instance: ClerkInstance, host:
     return domain if is_shared and domain == parent and (host == domain or host.endswith(f".{domain}")) else None
 
 
+def is_leftover(taken: Mapping[str, CookieToSet], present: Mapping[str, str]) -> bool:
+    """Whether the session that a payload brings is older than the one that the browser has by now.
+
+    The payload's cookie is shared by the sites of a domain, and one that another site did not take would hide every
+    session after it.
+    """
+    brought = [_issued_at(cookie.value) for name, cookie in taken.items() if name.startswith(cookies.SESSION)]
+    return any(brought) and max(brought) < max(_issued_at(present.get(name, "")) for name in taken)
+
+
+def _issued_at(token: str) -> int:
+    issued_at = (unverified_payload(token) or {}).get("iat")
+    return issued_at if type(issued_at) is int else 0
+
+
 def with_cookies_set(current: Mapping[str, str], to_set: Mapping[str, CookieToSet]) -> dict[str, str]:
     """The request's cookies as they would be had the browser already taken these."""
     return {**current, **{name: cookie.value for name, cookie in to_set.items()}}

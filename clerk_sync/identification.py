@@ -135,8 +135,9 @@ class Identification:
         if outcome.action is Action.REFRESH and chosen.session and chosen.refresh:
             token = self._refreshed(chosen.session, chosen.refresh)
             if token is not None:
+                claims = verified_from_cookie(token)
                 self._keep_session(token, instance)
-                return verified_from_cookie(token)
+                return claims
         if outcome.claims is not None:
             return outcome.claims
         if outcome.need is not None:
@@ -165,7 +166,7 @@ class Identification:
             taken = {}
         if instance.is_production:
             self.cookies_to_set[cookies.HANDSHAKE] = CookieToSet(cookies.HANDSHAKE, "", max_age=0)
-            return taken
+            return {} if handshake.is_leftover(taken, self.request.COOKIES) else taken
         self.cookies_to_set |= taken
         here = handshake.without_clerk_query(self.request.build_absolute_uri())
         raise GoToClerk(here, status="handshake", reason="handshake-taken")
