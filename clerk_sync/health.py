@@ -8,6 +8,7 @@ taking every process out at once because Clerk or Redis is down would turn a slo
 import logging
 from typing import Any
 
+from django.conf import settings
 from django.core.cache import cache
 from django.db import Error as DatabaseError
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -16,6 +17,8 @@ from django.views.decorators.http import require_safe
 
 from clerk_sync.backlog import backlog
 from clerk_sync.freshness import CACHE_ERRORS, EVERYONE
+from clerk_sync.instance import clerk_instance
+from clerk_sync.jwks import MAX_AGE, published_keys
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +43,7 @@ def readyz(request: HttpRequest) -> HttpResponse:
 def readiness() -> dict[str, Any]:
     """Each part with its state, and what is wrong in words. It is public: no address, no error text, no secret."""
     problems: list[str] = []
-    sync, cached = _sync(problems), _cache(problems)
+    sync, cached, keys = _sync(problems), _cache(problems), _keys(problems)
     status = "degraded" if problems else "ready"
     return {
         "status": status if sync is not None else "unavailable",
@@ -48,6 +51,7 @@ def readiness() -> dict[str, Any]:
         "database": {"reachable": sync is not None},
         "sync": sync,
         "cache": cached,
+        "keys": keys,
     }
 
 
@@ -78,3 +82,13 @@ def _cache(problems: list[str]) -> dict[str, Any]:
         problems.append("The cache does not answer, so that every request asks the database.")
         return {"reachable": False}
     return {"reachable": True}
+
+
+def _keys(problems: list[str]) -> dict[str, Any]:
+    """Keys are this process's own: one that has verified no token has none yet, and fetches them for the first."""
+    if settings.CLERK_JWT_KEY:
+        return {"source": "pem"}
+    age = published_keys(clerk_instance().issuer).age
+    if age is not None and age > 2 * MAX_AGE:
+        problems.append(f"The keys that verify tokens were fetched {age / 3600:.0f} hours ago, and not since.")
+    return {"source": "jwks", "age_seconds": None if age is None else round(age)}

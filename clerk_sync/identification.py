@@ -13,7 +13,7 @@ from django.utils.cache import add_never_cache_headers, patch_vary_headers
 
 from accounts.identity import ANONYMOUS, ManagerOSUser
 from accounts.models import User
-from clerk_sync import backend_api, cookies, handshake
+from clerk_sync import backend_api, cookies, handshake, tally
 from clerk_sync.handshake import Action, CookieToSet, Need, Situation
 from clerk_sync.instance import ClerkInstance, clerk_instance
 from clerk_sync.refusals import IdentityUnavailable, Reason, Refusal, TokenRefused
@@ -87,12 +87,15 @@ class Identification:
             identity = self._identity()
         except TokenRefused as refused:
             self.refusal = refused.refusal
+            tally.tokens.count(refused.refusal.reason.value)
             return ANONYMOUS
-        except (GoToClerk, IdentityUnavailable):
+        except (GoToClerk, IdentityUnavailable) as interruption:
+            tally.tokens.count("handshake" if isinstance(interruption, GoToClerk) else "unavailable")
             if self.may_interrupt:
                 raise
             return ANONYMOUS
         self.account = identity.account
+        tally.count_accepted(identity.user.fallback_reason)
         return identity.user
 
     def _identity(self) -> Identity:

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from jwt import PyJWK
 from jwt.exceptions import PyJWTError
 
+from clerk_sync import tally
 from clerk_sync.refusals import IdentityUnavailable, Reason, TokenRefused
 
 logger = logging.getLogger(__name__)
@@ -83,8 +84,10 @@ class PublishedKeys:
             keys = fetched_keys(self.url)
         except (requests.RequestException, ValueError) as error:
             logger.warning("The keys of %s could not be fetched: %s", self.url, error)
+            tally.jwks_fetches.count("failed")
         else:
             self._keys, self._fetched_at = keys, time.monotonic()
+            tally.jwks_fetches.count("fetched")
         finally:
             with self._lock:
                 self._flight = None

@@ -15,7 +15,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.crypto import constant_time_compare
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -24,26 +24,19 @@ from prometheus_client.registry import Collector
 from clerk_sync import tally
 from clerk_sync.backlog import backlog
 
-REGISTRY = CollectorRegistry()
-
-TOKENS = Counter("manageros_tokens", "Tokens of requests, by what came of them.", ["outcome"], registry=REGISTRY)
-FALLBACKS = Counter(
-    "manageros_fallbacks", "Identities that the database gave, by what was wrong with the claims.", ["reason"],
-    registry=REGISTRY,
-)  # fmt: skip
-# Only what was verified has a type: nobody else may name labels.
-WEBHOOKS = Counter(
-    "manageros_webhooks", "Webhooks of Clerk, by type and by what came of them.", ["type", "outcome"], registry=REGISTRY
-)
-JWKS_FETCHES = Counter("manageros_jwks_fetches", "Fetches of Clerk's keys.", ["outcome"], registry=REGISTRY)
+COUNTERS = {
+    Counter("manageros_tokens", "Requests that asked who they are, by what came of it.", ["outcome"]): tally.tokens,
+    Counter("manageros_fallbacks", "Identities that the database gave, by reason.", ["reason"]): tally.fallbacks,
+    Counter("manageros_jwks_fetches", "Fetches of Clerk's keys.", ["outcome"]): tally.jwks_fetches,
+    Counter("manageros_webhooks", "Webhooks, by type and what came of them.", ["type", "outcome"]): tally.webhooks,
+}
 VERIFICATION = Histogram(
     "manageros_token_verification_seconds",
     "Time to verify a token that the process had not seen before.",
     buckets=(0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.1, 1, 3),
-    registry=REGISTRY,
 )
 
-_published: dict[Counter, dict[str, int]] = {TOKENS: {}, FALLBACKS: {}}
+_published: dict[Counter, dict[tally.Labels, int]] = {counter: {} for counter in COUNTERS}
 _publishing = threading.Lock()
 
 
@@ -72,10 +65,10 @@ def exposition() -> bytes:
 def publish() -> None:
     """Hand over to Prometheus what requests counted since the last time."""
     with _publishing:
-        for counter, counted in ((TOKENS, tally.tokens), (FALLBACKS, tally.fallbacks)):
+        for counter, counted in COUNTERS.items():
             totals = counted.totals()
-            for label, count in tally.increase(totals, _published[counter]).items():
-                counter.labels(label).inc(count)
+            for labels, count in tally.increase(totals, _published[counter]).items():
+                counter.labels(*labels).inc(count)
             _published[counter] = totals
         while tally.verifications:
             VERIFICATION.observe(tally.verifications.popleft())

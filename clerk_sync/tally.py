@@ -11,29 +11,42 @@ from collections.abc import Mapping
 KEPT_DURATIONS = 10_000
 
 
+Labels = tuple[str, ...]
+
+
 class Tally:
-    """How often each label was counted since the process began."""
+    """How often each combination of labels was counted since the process began."""
 
     def __init__(self) -> None:
-        self._counts: defaultdict[str, int] = defaultdict(int)
+        self._counts: defaultdict[Labels, int] = defaultdict(int)
 
-    def count(self, label: str) -> None:
+    def count(self, *labels: str) -> None:
         # No lock: CPython switches threads at calls and jumps, and in this statement there are none.
-        self._counts[label] += 1
+        self._counts[labels] += 1
 
-    def totals(self) -> dict[str, int]:
+    def totals(self) -> dict[Labels, int]:
         return dict(self._counts)
 
 
-def increase(totals: Mapping[str, int], earlier: Mapping[str, int]) -> dict[str, int]:
+def increase(totals: Mapping[Labels, int], earlier: Mapping[Labels, int]) -> dict[Labels, int]:
     """What was counted between two readings, without the labels that were not."""
-    grown = {label: total - earlier.get(label, 0) for label, total in totals.items()}
-    return {label: count for label, count in grown.items() if count}
+    grown = {labels: total - earlier.get(labels, 0) for labels, total in totals.items()}
+    return {labels: count for labels, count in grown.items() if count}
 
 
-# What came of the token of a request: "accepted", or the code of the refusal, or "unavailable".
+# What came of asking who a request is: "accepted", the code of the refusal, "handshake" or "unavailable".
 tokens = Tally()
 # Why the database was asked instead of the claims.
 fallbacks = Tally()
+# "fetched" or "failed".
+jwks_fetches = Tally()
+# The type, empty where the signature was not verified, because nobody else may name labels; and what came of it.
+webhooks = Tally()
 # Seconds that the verification of a token took which this process had not seen before.
 verifications: deque[float] = deque(maxlen=KEPT_DURATIONS)
+
+
+def count_accepted(fallback_reason: str | None) -> None:
+    tokens.count("accepted")
+    if fallback_reason is not None:
+        fallbacks.count(fallback_reason)

@@ -24,6 +24,7 @@ from django.conf import settings
 from django.http.request import validate_host
 from jwt.algorithms import RSAAlgorithm
 
+from clerk_sync import tally
 from clerk_sync.instance import clerk_instance
 from clerk_sync.jwks import published_keys
 from clerk_sync.refusals import IdentityUnavailable, Reason, TokenRefused
@@ -165,8 +166,10 @@ class Verifier:
         claims = self._verified.get(token)
         if claims is not None and time.time() <= claims.expires_at + LEEWAY:
             return claims
+        started = time.perf_counter()
         header, payload = self.signed_content(token)
         claims = session_claims(header, payload, issuer=self._issuer)
+        tally.verifications.append(time.perf_counter() - started)
         self._remember(token, claims)
         return claims
 

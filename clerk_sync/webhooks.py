@@ -17,9 +17,9 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 from svix.webhooks import Webhook, WebhookVerificationError
 
+from clerk_sync import tally
 from clerk_sync.clerk_user import MalformedPayloadError
 from clerk_sync.inbox import Delivery, receive
-from clerk_sync.metrics import WEBHOOKS
 from clerk_sync.models import WebhookEvent
 
 logger = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ def clerk_webhook(request: HttpRequest) -> HttpResponse:
     if outcome == WebhookEvent.Outcome.FAILED:
         failure = "The event was recorded and not applied."
         return _refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "failed", failure, event_type=delivery.type)
-    WEBHOOKS.labels(delivery.type, outcome or "duplicate").inc()
+    tally.webhooks.count(delivery.type, outcome or "duplicate")
     return JsonResponse({"outcome": outcome or "duplicate"})
 
 
@@ -101,6 +101,6 @@ def _read(request: HttpRequest) -> bytes | None:
 
 
 def _refusal(status: HTTPStatus, code: str, detail: str, *, event_type: str = "") -> HttpResponse:
-    WEBHOOKS.labels(event_type, code).inc()
+    tally.webhooks.count(event_type, code)
     problem = {"type": "about:blank", "title": status.phrase, "status": status, "code": code, "detail": detail}
     return JsonResponse(problem, status=status, content_type="application/problem+json")

@@ -4,11 +4,13 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
+import responses
 from asgiref.sync import async_to_sync
 from django.core.cache import cache
 from django.test import AsyncClient, Client
@@ -16,8 +18,10 @@ from django.urls import reverse
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, Settings
 
+from clerk_sync.jwks import MAX_AGE, published_keys
 from clerk_sync.models import MetadataSync
 from tests.accounts.factories import a_user
+from tests.instance import ClerkInstance
 
 
 def ready(client: Client) -> dict[str, Any]:
@@ -64,6 +68,7 @@ def test_a_site_in_order_is_ready(client: Client, django_assert_num_queries: Dja
     assert report["problems"] == []
     assert report["database"] == {"reachable": True}
     assert report["cache"] == {"reachable": True}
+    assert report["keys"] == {"source": "jwks", "age_seconds": None}
     assert report["sync"]["pending"] == report["sync"]["failed"] == 0
 
 
@@ -115,6 +120,31 @@ def test_a_cache_that_is_down_degrades(client: Client) -> None:
     report = ready(client)
 
     assert (report["status"], report["cache"]) == ("degraded", {"reachable": False})
+
+
+@pytest.mark.django_db
+def test_keys_that_could_not_be_fetched_anew_degrade(
+    client: Client, clerk_instance: ClerkInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published_keys.cache_clear()
+    keys = published_keys("https://clerk.manageros.test")
+    with responses.RequestsMock() as transport:
+        transport.get(keys.url, json=clerk_instance.jwks)
+        keys.get(clerk_instance.key_id)
+    assert ready(client)["keys"]["age_seconds"] == 0
+
+    later = time.monotonic() + 3 * MAX_AGE
+    monkeypatch.setattr(time, "monotonic", lambda: later)
+    report = ready(client)
+    published_keys.cache_clear()
+
+    assert (report["status"], report["keys"]["age_seconds"]) == ("degraded", 3 * MAX_AGE)
+    assert "3 hours ago" in report["problems"][0]
+
+
+@pytest.mark.django_db
+def test_a_pem_key_never_ages(client: Client, clerk: ClerkInstance) -> None:
+    assert ready(client)["keys"] == {"source": "pem"}
 
 
 @pytest.mark.django_db(transaction=True)

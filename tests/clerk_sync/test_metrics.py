@@ -1,23 +1,29 @@
 """Figures for Prometheus: who gets them, and that they are what happened."""
 
 import os
+import re
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import responses
 from django.http import HttpResponse
 from django.test import Client
 from prometheus_client.parser import text_string_to_metric_families
 from pytest_django import Settings
 
+from accounts.models import User
 from clerk_sync import tally
+from clerk_sync.jwks import PublishedKeys
 from clerk_sync.models import MetadataSync
+from clerk_sync.refusals import IdentityUnavailable
 from tests.accounts.factories import a_user
 from tests.clerk_sync.payloads import clerk_user, event
-from tests.instance import signed_webhook
+from tests.instance import ClerkInstance, claims_of, signed_webhook
 
 TOKEN = "the-scraper-knows-this"
 
@@ -36,8 +42,9 @@ def _metrics(settings: Settings) -> None:
 def figures() -> dict[tuple[str, str], float]:
     """Each sample by its name and the values of its labels."""
     families = text_string_to_metric_families(scrape().content.decode())
-    samples = [sample for family in families for sample in family.samples if not sample.name.endswith("_created")]
-    return {(sample.name, " ".join(sample.labels.values())): sample.value for sample in samples}
+    samples = [sample for family in families for sample in family.samples]
+    ours = [sample for sample in samples if re.fullmatch(r"manageros_.*(?<!_created)", sample.name)]
+    return {(sample.name, " ".join(sample.labels.values())): sample.value for sample in ours}
 
 
 def growth(act: Callable[[], object]) -> dict[tuple[str, str], float]:
@@ -76,6 +83,43 @@ def test_webhooks_are_counted_by_type_and_outcome() -> None:
         ("manageros_webhooks_total", "duplicate user.created"): 1,
         ("manageros_webhooks_total", "bad_signature "): 1,
     }
+
+
+@pytest.mark.usefixtures("_metrics")
+@pytest.mark.urls("tests.clerk_sync.site")
+def test_requests_are_counted_by_what_came_of_their_token(clerk: ClerkInstance, ada: User) -> None:
+    def ask(**claims: Any) -> None:
+        Client().get("/who/", headers={"authorization": f"Bearer {clerk.token(**claims)}"})
+
+    def ask_for_each() -> None:
+        ask(claims=claims_of(ada))
+        ask(claims=claims_of(ada))
+        ask()
+        ask(exp=1)
+        Client().get("/who/")
+        Client().get("/nobody-asks/")
+
+    grown = growth(ask_for_each)
+
+    assert {labels: count for (name, labels), count in grown.items() if name.endswith("_total")} == {
+        "accepted": 3,
+        "claims_not_configured": 1,
+        "token_expired": 1,
+        "signed_out": 1,
+    }
+    assert grown["manageros_token_verification_seconds_count", ""] == 3
+
+
+@pytest.mark.usefixtures("_metrics")
+def test_fetches_of_keys_are_counted(clerk_instance: ClerkInstance) -> None:
+    def fetch() -> None:
+        keys = PublishedKeys("https://clerk.manageros.test/.well-known/jwks.json")
+        with responses.RequestsMock() as transport:
+            transport.get(keys.url, status=500)
+            with pytest.raises(IdentityUnavailable):
+                keys.get("ins_tests")
+
+    assert growth(fetch) == {("manageros_jwks_fetches_total", "failed"): 1}
 
 
 @pytest.mark.usefixtures("_metrics")
@@ -128,7 +172,7 @@ def test_threads_that_count_at_once_lose_nothing() -> None:
     finally:
         sys.setswitchinterval(interval)
 
-    assert counted.totals() == {"a": 160_000}
+    assert counted.totals() == {("a",): 160_000}
 
 
 ONE_OF_SEVERAL_PROCESSES = """
