@@ -1,5 +1,7 @@
 """The Frontend API: what ClerkJS on a page of the site asks for, in the name of one browser."""
 
+from pathlib import Path
+
 from werkzeug.wrappers import Request, Response
 
 from clerk_sync.emulator import client_shapes, sign_ins
@@ -10,6 +12,8 @@ from clerk_sync.emulator.errors import Refusal, not_found
 from clerk_sync.emulator.handshake import handshake
 from clerk_sync.emulator.routing import Routes
 from clerk_sync.emulator.state import Client, Session, SessionStatus
+
+CLERK_JS = Path(__file__).parent / "assets" / "clerk.browser.js"
 
 routes = Routes()
 sign_ins.register(routes)
@@ -50,6 +54,13 @@ def wrapped(clerk: LocalClerk, request: Request, response: Json | None, client: 
 @routes.add("GET", "/.well-known/jwks.json")
 def jwks(clerk: LocalClerk, request: Request) -> Response:
     return json_response(clerk.signer.jwks)
+
+
+@routes.add("GET", "/npm/@clerk/clerk-js@<version>/dist/clerk.browser.js")
+def clerk_js(clerk: LocalClerk, request: Request, version: str) -> Response:
+    """A stand-in of ours, whatever version is asked for: the real one is not to be had without a network."""
+    headers = {"Cache-Control": "no-cache"}
+    return Response(CLERK_JS.read_bytes(), headers=headers, content_type="text/javascript; charset=utf-8")
 
 
 @routes.add("POST", "/v1/dev_browser")
