@@ -9,3 +9,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "manageros.settings")
 
 application = get_wsgi_application()
 call_command("check")
+
+from clerk_sync.activity import start_recording  # noqa: E402  its models need the app registry
+
+start_recording()
