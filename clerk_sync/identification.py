@@ -12,16 +12,20 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.cache import add_never_cache_headers, patch_vary_headers
 
 from accounts.identity import ANONYMOUS, ManagerOSUser
+from accounts.impersonation import current_actor
 from accounts.models import User
 from clerk_sync import backend_api, cookies, handshake, tally
 from clerk_sync.handshake import Action, CookieToSet, Need, Situation
 from clerk_sync.instance import ClerkInstance, clerk_instance
 from clerk_sync.refusals import IdentityUnavailable, Reason, Refusal, TokenRefused
 from clerk_sync.tokens import Place, SessionClaims, admit, unverified_payload, verifier, verify
-from clerk_sync.users import Identity, identified
+from clerk_sync.users import Identity, claims_are_stale, identified
 
 logger = logging.getLogger(__name__)
 
+# Tells the page's script that a newer token would carry claims that hold.
+CLAIMS_HEADER = "X-ManagerOS-Claims"
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 # Clerk keeps the cookie this long and renews the token inside it every minute.
 SESSION_COOKIE_AGE = 365 * 24 * 3600
 # Seconds. Someone is waiting for a page, and the handshake is there if this fails.
@@ -73,10 +77,6 @@ class Identification:
             return await sync_to_async(lambda: self.user)()
         return self._user
 
-    @property
-    def was_asked(self) -> bool:
-        return self._user is not None
-
     def _count(self, execute: Callable[..., Any], *args: Any) -> Any:
         self.queries += 1
         return execute(*args)
@@ -95,6 +95,7 @@ class Identification:
                 raise
             return ANONYMOUS
         self.account = identity.account
+        current_actor.set(identity.user.actor or "")
         tally.count_accepted(identity.user.fallback_reason)
         return identity.user
 
@@ -237,8 +238,19 @@ class Identification:
                 httponly=cookie.httponly,
                 samesite=cookie.samesite,
             )
-        if self.was_asked:
-            patch_vary_headers(response, ("Authorization", "Cookie"))
+        if self._user is None:
+            return
+        patch_vary_headers(response, ("Authorization", "Cookie"))
+        if claims_are_stale(self._user):
+            response.headers[CLAIMS_HEADER] = "stale"
+        if self._user.is_authenticated and self.request.method not in SAFE_METHODS:
+            logger.info(
+                "%s %s was answered with %d, for %s.",
+                self.request.method,
+                self.request.path,
+                response.status_code,
+                self._user.clerk_user_id,
+            )
 
 
 def credentials(authorization: str) -> str | None:

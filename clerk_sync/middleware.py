@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.utils.functional import SimpleLazyObject
 
 from accounts.access import NotSignedIn
+from accounts.impersonation import current_actor
 from clerk_sync import cookies
 from clerk_sync.identification import GoToClerk, Identification, credentials, request_user
 from clerk_sync.instance import clerk_instance
@@ -48,6 +49,7 @@ class ClerkSessionMiddleware:
 
 def attach(request: Any) -> Identification:
     """Make the request able to tell who it is. Nothing is looked at before somebody asks."""
+    current_actor.set("")  # a thread serves one request after another
     identification = Identification(request)
     password_user = request.user
     request.identification = identification

@@ -25,6 +25,10 @@ UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}
 ROLES = frozenset(Role.values)
 
 
+# A newer token will do better: the claims have changed, or have only now been written.
+RENEWABLE: frozenset[FallbackReason | None] = frozenset({"claims_stale", "metadata_not_synced"})
+
+
 @dataclass(frozen=True, slots=True)
 class Identity:
     """The person, and their row where the database was asked."""
@@ -39,6 +43,10 @@ def get_current_user(request: HttpRequest) -> ManagerOSUser:
     if not user.is_authenticated:
         raise NotSignedIn
     return user
+
+
+def claims_are_stale(user: ManagerOSUser) -> bool:
+    return user.fallback_reason in RENEWABLE
 
 
 def identified(claims: SessionClaims) -> Identity:

@@ -17,6 +17,8 @@ from uuid import uuid4
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.http import HttpRequest, HttpResponseBase
 
+from accounts.impersonation import current_actor
+
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 
 # A client's own id is kept so that one request can be followed through several systems, but only where it cannot forge
@@ -41,10 +43,12 @@ def redacted(text: str) -> str:
 
 
 class RequestIdFilter(logging.Filter):
-    """Puts the id of the request being answered on each record, empty outside one."""
+    """Puts the id of the request being answered on each record, empty outside one, and its impersonator if any."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         record.request_id = request_id.get()
+        if actor := current_actor.get():
+            record.actor = actor
         return True
 
 
@@ -52,7 +56,8 @@ class TextFormatter(logging.Formatter):
     """One line for a person, redacted."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return redacted(super().format(record))
+        actor = getattr(record, "actor", "")
+        return redacted(super().format(record) + (f" (done by {actor} on somebody else's behalf)" if actor else ""))
 
 
 class JSONFormatter(logging.Formatter):

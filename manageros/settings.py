@@ -38,6 +38,7 @@ MIDDLEWARE = [
     "manageros.logs.RequestIdMiddleware",
     "clerk_sync.probes.ProbeMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "clerk_sync.csp.ContentSecurityPolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -62,6 +63,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "clerk_sync.context_processors.clerk",
             ],
         },
     }
@@ -141,6 +143,8 @@ CLERK_TOKEN_CATEGORIES = {
     "template": env.text("CLERK_TEMPLATE_TOKEN_CATEGORY", "cl_B7d4PD222AAA"),
     "unspecified": env.text("CLERK_UNSPECIFIED_TOKEN_CATEGORY", "cl_I7d4PD111III"),
 }
+# The major version of Clerk's own script, which Clerk serves from the Frontend API.
+CLERK_JS_VERSION = env.text("CLERK_JS_VERSION", "5")
 CLERK_FRESHNESS = env.choice("CLERK_FRESHNESS", "cache", among=("cache", "database", "token"))
 CLERK_LINK_STAFF = env.flag("CLERK_LINK_STAFF", default=False)
 

@@ -1,9 +1,11 @@
 """A site of a few views behind the real middleware, for tests of the read path: set as ROOT_URLCONF."""
 
+import logging
 from dataclasses import fields
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
 from django.urls import path
 from django.views import View
 from rest_framework.request import Request
@@ -23,6 +25,7 @@ from accounts.access import (
 from accounts.identity import IdentifiedRequest, ManagerOSUser
 from accounts.models import Role
 from clerk_sync.users import get_current_user
+from clerk_sync.views import freshness
 
 
 def described(request: Any, user: ManagerOSUser) -> dict[str, Any]:
@@ -114,7 +117,20 @@ class Admins(APIView):
         return Response({})
 
 
+def page(request: IdentifiedRequest) -> HttpResponse:
+    return render(request, "clerk_sync/clerk_js.html")
+
+
+def logged(request: IdentifiedRequest) -> HttpResponse:
+    get_current_user(request)
+    logging.getLogger("accounts").warning("something was written")
+    return HttpResponse(status=204)
+
+
 urlpatterns = [
+    path("page/", page),
+    path("logged/", logged),
+    path("account/session/freshness/", freshness, name="session-freshness"),
     path("who/", who),
     path("who-async/", who_async),
     path("nobody-asks/", nobody_asks),
