@@ -58,12 +58,8 @@ def test_recorder_writes_what_was_counted_once_and_how_long_a_change_waits() -> 
     recorder.record()
     tally.fallbacks.count("claims_stale")
     user = a_user()
-    waiting = {
-        "user": user,
-        "state": MetadataSync.State.PENDING,
-        "pending_since": timezone.now() - timedelta(seconds=90),
-    }
-    MetadataSync.objects.update_or_create(clerk_user_id=user.clerk_user_id, defaults=waiting)
+    waiting = {"state": MetadataSync.State.PENDING, "pending_since": NOON - timedelta(seconds=90)}
+    MetadataSync.objects.update_or_create(clerk_user_id=user.clerk_user_id, defaults={"user": user, **waiting})
     before = kept(Figure.FALLBACK).get((NOON, "claims_stale"), 0)
 
     recorder.record()
