@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
+from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.utils.functional import SimpleLazyObject
 
@@ -51,7 +52,8 @@ def attach(request: Any) -> Identification:
     """Make the request able to tell who it is. Nothing is looked at before somebody asks."""
     current_actor.set("")  # a thread serves one request after another
     identification = Identification(request)
-    password_user = request.user
+    # Behind AuthenticationMiddleware it is whoever signed in with a password.
+    password_user = getattr(request, "user", AnonymousUser())
     request.identification = identification
     request.manageros_user = SimpleLazyObject(lambda: identification.user)
     request.amanageros_user = identification.auser

@@ -110,19 +110,19 @@ def admit(claims: SessionClaims, place: Place, *, accept_templates: bool = False
 def is_authorized_party(origin: str) -> bool:
     if settings.CLERK_AUTHORIZED_PARTIES:
         return origin in settings.CLERK_AUTHORIZED_PARTIES
-    return _is_origin_of_host(origin, tuple(settings.ALLOWED_HOSTS), settings.DEBUG)
+    return _is_origin_of_host(origin, tuple(settings.ALLOWED_HOSTS), settings.SECURE_SSL_REDIRECT)
 
 
 @lru_cache(maxsize=256)
-def _is_origin_of_host(origin: str, allowed_hosts: tuple[str, ...], debug: bool) -> bool:
-    """Whether a browser sends this origin from a page of one of the hosts; in clear only while developing."""
+def _is_origin_of_host(origin: str, allowed_hosts: tuple[str, ...], https_only: bool) -> bool:
+    """Whether a browser sends this origin from a page of one of the hosts, served in clear only where the site is."""
     try:
         parts = urlsplit(origin)
         host = parts.hostname or ""
     except ValueError:
         return False
     bracketed = f"[{host}]" if ":" in host else host
-    schemes = {"https", "http"} if debug else {"https"}
+    schemes = {"https"} if https_only else {"https", "http"}
     return (
         parts.scheme in schemes
         and not (parts.path or parts.query or parts.fragment or parts.username)

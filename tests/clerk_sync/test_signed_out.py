@@ -137,7 +137,6 @@ def test_a_token_without_a_party_is_believed_from_the_cookie_alone(
     [
         (["app.example.com"], "https://app.example.com", 200),
         (["app.example.com"], "https://app.example.com:8443", 200),
-        (["app.example.com"], "http://app.example.com", 401),
         (["app.example.com"], "https://app.example.com.evil.test", 401),
         (["app.example.com"], "https://example.com", 401),
         (["app.example.com"], "app.example.com", 401),
