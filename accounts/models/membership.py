@@ -1,7 +1,7 @@
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -10,6 +10,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from accounts.changes import ObservedModel, ObservedQuerySet
+from accounts.models.change import Change, change
 from accounts.models.organization import Organization
 from accounts.models.role import Role
 
@@ -37,7 +38,9 @@ class MembershipQuerySet(ObservedQuerySet["Membership"]):
         with transaction.atomic():
             memberships = list(objs)
             decide_active(memberships)
-            return super().bulk_create(memberships, *args, **kwargs)
+            created = super().bulk_create(memberships, *args, **kwargs)
+            record_joined(created)
+            return created
 
 
 class Membership(ObservedModel):
@@ -92,6 +95,7 @@ class Membership(ObservedModel):
             if self._state.adding:
                 decide_active([self])
                 super().save(*args, **kwargs)
+                record_joined([self])
             elif kwargs.get("update_fields") is not None and not self.ruled_fields(kwargs["update_fields"]):
                 super().save(*args, **kwargs)
             else:
@@ -144,16 +148,44 @@ def kept_rules(memberships: MembershipQuerySet, *, last_owners: bool = True) -> 
     """
     with transaction.atomic():
         organizations = Organization.objects.filter(pk__in=memberships.order_by().values("organization")).locked()
-        before = list(memberships.order_by().values_list("organization", "user", "role"))
+        before = [Held(*row) for row in memberships.order_by().values_list(*HELD)]
         yield
-        owned = {organization for organization, _, role in before if role == Role.OWNER}
+        owned = {held.organization for held in before if held.role == Role.OWNER}
         ownerless = Organization.objects.filter(pk__in=owned).without_owner().first() if owned and last_owners else None
         if ownerless:
             raise last_owner_error(ownerless)
+        kept = Membership.objects.filter(pk__in=[held.pk for held in before])
+        after = {pk: (organization, role) for pk, organization, role in kept.values_list("pk", "organization", "role")}
         for organization in organizations:
-            users = [user for place, user, _ in before if place == organization.pk]
-            left = organization.people.filter(user__in=users).exclude(organization__memberships__user=F("user"))
-            left.update(user=None)
+            here = [held for held in before if held.organization == organization.pk]
+            gone = [held for held in here if after.get(held.pk, (None,))[0] != organization.pk]
+            left = organization.people.filter(user__in=[held.user for held in gone])
+            left.exclude(organization__memberships__user=F("user")).update(user=None)
+            roles = [
+                change(organization.pk, Change.Kind.ROLE, held.subject, f"{Role(held.role).label} → {Role(now).label}")
+                for held in here
+                if held not in gone and (now := after[held.pk][1]) != held.role
+            ]
+            ends = [change(organization.pk, Change.Kind.LEFT, held.subject) for held in gone]
+            Change.objects.record([*roles, *ends])
+
+
+class Held(NamedTuple):
+    """What a membership was before a change, and its user in words: the change may end both."""
+
+    pk: uuid.UUID
+    organization: uuid.UUID
+    user: uuid.UUID
+    role: str
+    name: str
+    email: str | None
+
+    @property
+    def subject(self) -> str:
+        return self.name or self.email or str(self.user)
+
+
+HELD = ("pk", "organization", "user", "role", "user__name", "user__email")
 
 
 def lock_users(user_ids: list[uuid.UUID]) -> None:
@@ -173,3 +205,11 @@ def decide_active(memberships: list[Membership]) -> None:
     for membership in memberships:
         membership.is_active = membership.user_id not in busy
         busy.add(membership.user_id)
+
+
+def record_joined(memberships: list[Membership]) -> None:
+    joined = Membership.objects.filter(pk__in=[membership.pk for membership in memberships])
+    Change.objects.record(
+        change(held.organization, Change.Kind.JOINED, held.subject, Role(held.role).label)
+        for held in (Held(*row) for row in joined.values_list(*HELD))
+    )

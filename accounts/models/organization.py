@@ -8,6 +8,7 @@ from django.utils import timezone
 from django.utils.text import slugify
 
 from accounts.changes import ObservedModel, ObservedQuerySet
+from accounts.models.change import Change, change
 from accounts.models.role import Role
 
 if TYPE_CHECKING:
@@ -25,6 +26,15 @@ class OrganizationQuerySet(ObservedQuerySet["Organization"]):
         adding rows that refer to the organization.
         """
         return list(self.order_by("pk").select_for_update(no_key=True))
+
+    def update(self, **values: Any) -> int:
+        if "name" not in values:
+            return super().update(**values)
+        with transaction.atomic():
+            before = names_of(self)
+            count = super().update(**values)
+            record_renamed(before)
+            return count
 
     def without_owner(self) -> "OrganizationQuerySet":
         return self.exclude(memberships__role=Role.OWNER)
@@ -64,6 +74,18 @@ class Organization(ObservedModel):
         self.slug = self.slug or self.free_slug()
 
     def save(self, *args: Any, **kwargs: Any) -> None:
+        fields = kwargs.get("update_fields")
+        if self._state.adding:
+            self._save_new(*args, **kwargs)
+        elif fields is not None and "name" not in fields:
+            super().save(*args, **kwargs)
+        else:
+            with transaction.atomic():
+                before = names_of(Organization.objects.filter(pk=self.pk))
+                super().save(*args, **kwargs)
+                record_renamed(before)
+
+    def _save_new(self, *args: Any, **kwargs: Any) -> None:
         if self.slug:
             return super().save(*args, **kwargs)
         # Somebody may take the slug between the look and the insert; the next look sees that.
@@ -82,3 +104,17 @@ class Organization(ObservedModel):
         if wanted not in taken:
             return wanted
         return next(slug for number in count(2) if (slug := f"{stem}-{number}") not in taken)
+
+
+def names_of(organizations: OrganizationQuerySet) -> dict[uuid.UUID, str]:
+    return dict(organizations.order_by().values_list("pk", "name"))
+
+
+def record_renamed(before: dict[uuid.UUID, str]) -> None:
+    """Write the names that differ from these into the organizations' history."""
+    after = names_of(Organization.objects.filter(pk__in=before))
+    Change.objects.record(
+        change(pk, Change.Kind.RENAMED, name, f"it was {before[pk]}")
+        for pk, name in after.items()
+        if name != before[pk]
+    )

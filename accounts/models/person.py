@@ -1,22 +1,35 @@
 import uuid
 from collections.abc import Collection, Iterable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import connections, models, transaction
-from django.db.models import F, Q
+from django.db.models import F, Q, Value
 from django.db.models.expressions import RawSQL
+from django.db.models.functions import Concat, Lower
 from django.utils import timezone
 
 from accounts.changes import ObservedModel, ObservedQuerySet
+from accounts.models.change import Change, change
 from accounts.models.membership import Membership
 from accounts.models.organization import Organization
 
 RULED_FIELDS = {"user", "manager", "organization"}
+WATCHED_FIELDS = {*RULED_FIELDS, "status"}
+# A search of more words is cut, because each is one more condition of the query.
+SEARCHED_WORDS = 8
 
 
 class PersonQuerySet(ObservedQuerySet["Person"]):
+    def search(self, text: str) -> "PersonQuerySet":
+        """Those whose name, email or title hold every word of the text, whatever its case."""
+        found = self
+        for word in text.split()[:SEARCHED_WORDS]:
+            # SQLite lowers ASCII letters alone, so that others are found as they were written.
+            found = found.filter(Q(search_text__contains=word.lower()) | Q(search_text__contains=word))
+        return found
+
     def at_or_above(self, people: Iterable[uuid.UUID]) -> "PersonQuerySet":
         """These people, their managers, those people's managers, and so on up, in no particular order."""
         return self._connected(people, "person.id = line.manager_id")
@@ -41,20 +54,27 @@ class PersonQuerySet(ObservedQuerySet["Person"]):
 
     def update(self, **values: Any) -> int:
         given = {self.model._meta.get_field(name).name: value for name, value in values.items()}
-        if not any(given.get(name) is not None for name in RULED_FIELDS):
+        if not WATCHED_FIELDS & given.keys():
             return super().update(**values)
+        ruled = any(given.get(name) is not None for name in RULED_FIELDS)
         with transaction.atomic():
-            changed = list(self.values_list("pk", "organization"))
-            Organization.objects.filter(pk__in={organization for _, organization in changed}).locked()
+            before = told_of(self)
+            if ruled:
+                Organization.objects.filter(pk__in={told.organization for told in before}).locked()
             count = super().update(**values)
-            check_rules(list(Person.objects.filter(pk__in=[pk for pk, _ in changed])))
+            after = list(Person.objects.filter(pk__in=[told.pk for told in before]))
+            if ruled:
+                check_rules(after)
+            record_changes(before, after)
             return count
 
     def bulk_create(self, objs: Any, *args: Any, **kwargs: Any) -> list["Person"]:
         with transaction.atomic():
             people = list(objs)
             check_rules(people)
-            return super().bulk_create(people, *args, **kwargs)
+            created = super().bulk_create(people, *args, **kwargs)
+            record_changes([], created)
+            return created
 
 
 class Person(ObservedModel):
@@ -73,6 +93,12 @@ class Person(ObservedModel):
     manager = models.ForeignKey("self", models.SET_NULL, null=True, blank=True, related_name="reports")
     status = models.CharField(max_length=16, choices=Status, default=Status.ACTIVE)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+    # What a search looks into, in one column, so that PostgreSQL needs one trigram index (in the migrations).
+    search_text = models.GeneratedField(
+        expression=Lower(Concat("name", Value(" "), "email", Value(" "), "title", output_field=models.TextField())),
+        output_field=models.TextField(),
+        db_persist=True,
+    )
 
     objects: ClassVar[PersonQuerySet] = PersonQuerySet.as_manager()  # type: ignore[assignment]
 
@@ -80,6 +106,7 @@ class Person(ObservedModel):
         abstract = False
         ordering = ["name", "id"]
         verbose_name_plural = "people"
+        indexes = [models.Index(fields=["organization", "name", "id"], name="person_directory")]
         constraints = [
             models.UniqueConstraint(
                 fields=["organization", "user"],
@@ -104,11 +131,16 @@ class Person(ObservedModel):
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         fields = kwargs.get("update_fields")
-        if fields is not None and not RULED_FIELDS & {self._meta.get_field(name).name for name in fields}:
-            return super().save(*args, **kwargs)
+        changed = WATCHED_FIELDS if fields is None else {self._meta.get_field(name).name for name in fields}
+        if not WATCHED_FIELDS & changed:
+            super().save(*args, **kwargs)
+            return
         with transaction.atomic():
-            check_rules([self])
-            return super().save(*args, **kwargs)
+            if RULED_FIELDS & changed:
+                check_rules([self])
+            before = [] if self._state.adding else told_of(Person.objects.filter(pk=self.pk))
+            super().save(*args, **kwargs)
+            record_changes(before, [self])
 
     def managers(self) -> list["Person"]:
         """The reporting line upwards: this person's manager first, the head last. One query."""
@@ -169,6 +201,34 @@ def check_managers(people: Collection[Person]) -> None:
             seen.add(current)
             current = line[current][0] if current in line else None
         ended |= seen
+
+
+class Told(NamedTuple):
+    """What the history tells of, as it is before a change."""
+
+    pk: uuid.UUID
+    organization: uuid.UUID
+    user: uuid.UUID | None
+    status: str
+
+
+def told_of(people: PersonQuerySet) -> list[Told]:
+    return [Told(*row) for row in people.order_by().values_list(*Told._fields)]
+
+
+def record_changes(before: Collection[Told], people: Collection[Person]) -> None:
+    """Write into the history whose link or status is another one than before."""
+    held = {told.pk: told for told in before}
+    changes = []
+    for person in people:
+        told = held.get(person.pk) or Told(person.pk, person.organization_id, None, person.status)
+        if told.user != person.user_id:
+            kind = Change.Kind.LINKED if person.user_id else Change.Kind.UNLINKED
+            changes.append(change(person.organization_id, kind, person.name))
+        if told.status != person.status:
+            label = Person.Status(person.status).label
+            changes.append(change(person.organization_id, Change.Kind.STATUS, person.name, label))
+    Change.objects.record(changes)
 
 
 def manager_elsewhere() -> ValidationError:
