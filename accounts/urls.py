@@ -1,1 +1,36 @@
-urlpatterns: list[object] = []
+from django.urls import include, path
+
+from accounts.pages import history, invitations, members, organization, people, people_files, start
+
+urlpatterns = [
+    path("", start.home, name="home"),
+    path("dashboard/", start.dashboard, name="dashboard"),
+    path("organization/", organization.overview, name="organization"),
+    path("organization/create/", organization.create, name="organization-create"),
+    path("organization/rename/", organization.rename, name="organization-rename"),
+    path("organization/switch/", organization.choose, name="organization-choose"),
+    path("organization/switch/<uuid:pk>/", organization.switch, name="organization-switch"),
+    path("organization/leave/", organization.leave, name="organization-leave"),
+    path("organization/transfer/", organization.transfer, name="organization-transfer"),
+    path("organization/delete/", organization.delete, name="organization-delete"),
+    path("organization/members/", members.members, name="members"),
+    path("organization/members/<uuid:pk>/", members.change, name="member"),
+    path("organization/members/<uuid:pk>/remove/", members.remove, name="member-remove"),
+    path("organization/invitations/", invitations.invitations, name="invitations"),
+    path("organization/invitations/<uuid:pk>/renew/", invitations.renew, name="invitation-renew"),
+    path("organization/invitations/<uuid:pk>/revoke/", invitations.revoke, name="invitation-revoke"),
+    path("organization/history/", history.history, name="history"),
+    path("account/invitations/<uuid:pk>/accept/", invitations.accept, name="invitation-accept"),
+    path("people/", people.people, name="people"),
+    path("people/create/", people.create, name="person-create"),
+    path("people/chart/", people_files.chart, name="people-chart"),
+    path("people/import/", people_files.import_people, name="people-import"),
+    path("people/export/", people_files.export_people, name="people-export"),
+    path("people/<uuid:pk>/", people.person, name="person"),
+    path("people/<uuid:pk>/edit/", people.edit, name="person-edit"),
+    path("people/<uuid:pk>/link/", people.link, name="person-link"),
+    path("people/<uuid:pk>/unlink/", people.unlink, name="person-unlink"),
+    path("people/<uuid:pk>/deactivate/", people.set_status, {"status": "inactive"}, name="person-deactivate"),
+    path("people/<uuid:pk>/reactivate/", people.set_status, {"status": "active"}, name="person-reactivate"),
+    path("api/v1/", include("accounts.api.urls")),
+]

@@ -4,6 +4,7 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 
+from accounts.identity import ANONYMOUS
 from clerk_sync.instance import clerk_instance, frontend_api_host
 from clerk_sync.users import claims_are_stale
 
@@ -24,5 +25,5 @@ def script_settings(request: Any) -> dict[str, Any]:
         "script_url": f"{url}/npm/@clerk/clerk-js@{settings.CLERK_JS_VERSION}/dist/clerk.browser.js" if url else "",
         # Only where the Frontend API is not at the host that the key names.
         "proxy_url": url if url != f"https://{frontend_api_host(instance.publishable_key)}" else "",
-        "claims_are_stale": claims_are_stale(request.manageros_user),
+        "claims_are_stale": claims_are_stale(getattr(request, "manageros_user", ANONYMOUS)),
     }

@@ -45,6 +45,7 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "clerk_sync.middleware.ClerkSessionMiddleware",
+    "accounts.acting.acting_middleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
@@ -153,8 +154,8 @@ CLERK_LINK_STAFF = env.flag("CLERK_LINK_STAFF", default=False)
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["clerk_sync.authentication.ClerkAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["accounts.access.IsSignedIn"],
-    "EXCEPTION_HANDLER": "accounts.api.errors.handle",
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "EXCEPTION_HANDLER": "accounts.api.errors.handle",
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
 
@@ -166,6 +167,11 @@ LOGGING = logging_config(
 )
 
 METRICS_TOKEN = env.text("METRICS_TOKEN")
+
+# --- Pages
+
+# In a cookie: a message costs no query, as a session would.
+MESSAGE_STORAGE = "django.contrib.messages.storage.cookie.CookieStorage"
 
 # --- Time, static files, security
 

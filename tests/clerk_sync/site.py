@@ -6,7 +6,7 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
-from django.urls import path
+from django.urls import include, path
 from django.views import View
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -147,5 +147,8 @@ urlpatterns = [
     path("admins-in-person/", AdminsInPerson.as_view()),
     path("api/me/", Me.as_view()),
     path("api/admins/", Admins.as_view()),
-    path("sign-in/", nobody_asks, name="sign-in"),
+    path("", include("manageros.urls")),  # the addresses that error pages link to
 ]
+
+handler403 = "manageros.errors.permission_denied"
+handler404 = "manageros.errors.page_not_found"
