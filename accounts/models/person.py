@@ -25,7 +25,7 @@ class PersonQuerySet(ObservedQuerySet["Person"]):
     def search(self, text: str) -> "PersonQuerySet":
         """Those whose name, email or title hold every word of the text, whatever its case."""
         found = self
-        for word in text.split()[:SEARCHED_WORDS]:
+        for word in text.replace("\0", " ").split()[:SEARCHED_WORDS]:  # PostgreSQL's text holds no NUL
             # SQLite lowers ASCII letters alone, so that others are found as they were written.
             found = found.filter(Q(search_text__contains=word.lower()) | Q(search_text__contains=word))
         return found

@@ -35,7 +35,7 @@ class RoleForm(forms.Form):
 @member
 def members(request: IdentifiedRequest) -> HttpResponse:
     who = request.manageros_user
-    query = request.GET.get("q", "").strip()
+    query = request.GET.get("q", "").replace("\0", "").strip()  # PostgreSQL's text holds no NUL
     person = Person.objects.filter(user=OuterRef("user"), organization=OuterRef("organization"))
     found = (
         scope.memberships(who)

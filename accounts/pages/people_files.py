@@ -60,8 +60,8 @@ def import_people(request: IdentifiedRequest) -> HttpResponse:
     text = form.cleaned_data["file"] or form.cleaned_data["text"]
     found = people_csv.read(text, organization)
     if found.is_valid and "confirm" in request.POST:
-        found.apply()
         added = found.added
+        found.apply()
         messages.success(request, f"{added} added, {len(found.lines) - added} updated.")
         return redirect("people")
     wrong = [line for line in found.lines if line.errors]
