@@ -59,8 +59,7 @@ def directives(
         token = clerk.session_token(session)
         lines += [f"__session{each}={token}; {attributes}; Max-Age={YEAR}" for each in suffixes]
         lines += [f"__client_uat{each}={client.signed_at}; {attributes}; Max-Age={YEAR}" for each in suffixes]
-        if suffixed:
-            lines += [f"__refresh{suffix}={session.refresh_token}; {attributes}; HttpOnly; Max-Age={YEAR}"]
+        lines += [f"__refresh{suffix}={session.refresh_token}; {attributes}; HttpOnly; Max-Age={YEAR}"]
     if not clerk.instance.is_live:
         lines += [f"{DEV_BROWSER}{each}={client.token}; {attributes}; Max-Age={YEAR}" for each in suffixes]
     return lines

@@ -2,20 +2,29 @@ from markupsafe import Markup
 from werkzeug.wrappers import Response
 
 STYLE = Markup("""
-:root { color-scheme: light dark; --line: color-mix(in srgb, currentColor 20%, transparent) }
-:root { font: 16px/1.5 system-ui, sans-serif }
-body { margin: 0 auto; padding: 2rem 1rem; max-width: 26rem }
+:root { color-scheme: light dark; --line: color-mix(in srgb, currentColor 18%, transparent); --own: #4338ca }
+:root { font: 16px/1.5 system-ui, sans-serif; overflow-wrap: anywhere }
+body { margin: 0 auto; padding: 2rem 1rem; max-width: 26rem; background: light-dark(#f6f7f9, #16181d) }
 body.wide { max-width: 72rem }
-h1 { font-size: 1.4rem } h2 { font-size: 1.1rem; margin-top: 2rem }
+main { background: light-dark(#fff, #1f2229); border: 1px solid var(--line); border-radius: .8rem; padding: 1.5rem }
+h1 { font-size: 1.4rem; margin: 0 0 1rem } h2 { font-size: 1.1rem; margin: 2rem 0 .5rem }
+a { color: light-dark(var(--own), #a5b4fc) }
 ul.people { list-style: none; padding: 0; display: grid; gap: .5rem }
 button { font: inherit; cursor: pointer; border: 1px solid var(--line); border-radius: .5rem; padding: .3rem .7rem }
+button { background: transparent; color: inherit }
+button:hover, button:focus-visible { border-color: light-dark(var(--own), #a5b4fc) }
 ul.people button { width: 100%; text-align: left; display: grid; padding: .6rem .9rem }
-button.primary { background: #4338ca; color: #fff; padding: .6rem 1rem }
-label { display: grid; margin-bottom: .8rem } input { font: inherit; padding: .5rem }
-table { border-collapse: collapse; width: 100%; display: block; overflow-x: auto }
-th, td { text-align: left; vertical-align: top; padding: .4rem .8rem .4rem 0; border-top: 1px solid var(--line) }
-pre { margin: 0; font-size: .8rem } .actions form { display: inline }
-footer { margin-top: 3rem; opacity: .7; font-size: .85rem }
+button.primary { background: var(--own); color: #fff; padding: .6rem 1rem }
+label { display: grid; margin-bottom: .8rem }
+input { font: inherit; padding: .5rem; border: 1px solid var(--line); border-radius: .5rem; background: transparent }
+table { border-collapse: collapse; width: 100% }
+th, td { text-align: left; vertical-align: top; padding: .5rem .8rem .5rem 0; border-top: 1px solid var(--line) }
+pre { margin: 0; font-size: .8rem; white-space: pre-wrap } .actions form { display: inline }
+footer { margin-top: 1.5rem; opacity: .7; font-size: .85rem }
+@media (max-width: 48rem) {
+  tr { display: block; border-top: 1px solid var(--line); padding: .5rem 0 }
+  td { display: block; border: 0; padding: .15rem 0 } th { display: none }
+}
 """)
 
 PAGE = Markup("""<!doctype html>

@@ -175,17 +175,20 @@ def overview(clerk: LocalClerk, request: Request) -> Response:
         for delivery in reversed(list(clerk.webhooks.log)[-50:])
     ]
     body = Markup(
-        "<h2>Users</h2><table><tr><th>User</th><th>Public metadata</th><th>Sessions</th><th></th></tr>{}</table>"
+        "<p>Instance <code>{}</code>, publishable key <code>{}</code></p>"
+        "<h2>Users</h2><table><tr><th>User</th><th>Public metadata</th><th>Now</th><th></th></tr>{}</table>"
         "<h2>Calls of the Backend API</h2>"
         "<table><tr><th>At</th><th>Call</th><th>Answer</th><th>Body</th></tr>{}</table>"
         "<h2>Webhooks to {}</h2><table><tr><th>Event</th><th>Attempts</th><th>Answer</th></tr>{}</table>"
     ).format(
+        clerk.instance.id,
+        clerk.instance.publishable_key,
         Markup("").join(users),
         Markup("").join(calls),
         clerk.webhooks.endpoint or "nobody",
         Markup("").join(events),
     )
-    return page(f"Local Clerk · {clerk.instance.id}", body, wide=True)
+    return page("Local Clerk", body, wide=True)
 
 
 def user_row(clerk: LocalClerk, user: User) -> Markup:
@@ -194,12 +197,33 @@ def user_row(clerk: LocalClerk, user: User) -> Markup:
         button(f"/users/{user.id}/revoke-sessions", "Revoke sessions") if sessions else Markup(""),
         button(f"/users/{user.id}/unban", "Unban") if user.banned else button(f"/users/{user.id}/ban", "Ban"),
         button(f"/users/{user.id}/delete", "Delete"),
+        button(f"/users/{user.id}/impersonate", "Impersonate"),
     ]
     metadata = json.dumps(user.public_metadata, indent=1, ensure_ascii=False)
     return Markup(
         "<tr><td><b>{}</b><br>{}<br><code>{}</code></td><td><pre>{}</pre></td><td>{}</td>"
         '<td class="actions">{}</td></tr>'
-    ).format(user.full_name, described(user), user.id, metadata, len(sessions), Markup("").join(actions))
+    ).format(
+        user.full_name,
+        described(user),
+        user.id,
+        metadata,
+        "signed in" if sessions else "signed out",
+        Markup("").join(actions),
+    )
+
+
+@routes.add("POST", "/users/<user_id>/impersonate")
+def impersonate(clerk: LocalClerk, request: Request, user_id: str) -> Response:
+    """Sign this browser in on somebody's behalf, as support staff does from Clerk's dashboard."""
+    url = next(iter(clerk.instance.allowed_origins), clerk.instance.frontend_api_url)
+    with clerk.store.lock:
+        client = visiting_client(clerk, request)
+        current = clerk.store.active_session(client)
+        impersonator = current.user_id if current and not current.actor else "user_2support"
+        actor = {"iss": clerk.instance.frontend_api_url, "sub": impersonator}
+        clerk.store.sign_in(client, clerk.store.user(user_id), actor=actor, lifetime=1800)
+        return back(clerk, f"{url}/", client)
 
 
 @routes.add("POST", "/users/<user_id>/<action>")

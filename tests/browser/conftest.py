@@ -7,6 +7,11 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
+from tests.end_to_end.demo import RunningDemo, running_demo
+from tests.end_to_end.fixtures import database_url, ports
+
+__all__ = ["database_url", "ports"]
+
 FLAGS = [
     "--no-sandbox",  # it will not run as root, as CI does, with one
     "--disable-gpu",
@@ -17,6 +22,7 @@ FLAGS = [
     "--disable-sync",
 ]
 NAMES = ("chromium", "chromium-browser", "google-chrome")
+TOKEN_LIFETIME = 2  # seconds; the site accepts a token for 5 more
 PATIENCE = 15_000  # milliseconds; a page takes a fraction of one
 
 
@@ -47,3 +53,11 @@ def context(chromium: Browser) -> Iterator[BrowserContext]:
 @pytest.fixture
 def page(context: BrowserContext) -> Page:
     return context.new_page()
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory, database_url: str, ports: tuple[str, ...]) -> Iterator[RunningDemo]:
+    """The whole product, with tokens so short that a test can outlive them."""
+    options = (*ports, "--database-url", database_url, "--token-lifetime", str(TOKEN_LIFETIME))
+    with running_demo(tmp_path_factory.mktemp("demo"), *options) as demo:
+        yield demo

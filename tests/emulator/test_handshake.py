@@ -72,13 +72,14 @@ def test_signed_in_browser_returns_with_session_cookies(
     assert cookies["__clerk_db_jwt"]["__clerk_db_jwt"].value == dev_browser
 
 
-def test_without_suffixes_only_the_plain_cookies_come(
+def test_without_suffixes_the_plain_cookies_come_and_the_refresh_cookie_that_has_no_plain_form(
     visitor: requests.Session, clerk: LocalClerk, backend: BackendClient
 ) -> None:
     sign_in(visitor, clerk, backend.create_user()["id"])
     location = visit(visitor, clerk).headers["Location"]
     cookies = directives(clerk, parse_qs(urlsplit(location).query)["__clerk_handshake"][0])
-    assert set(cookies) == {"__session", "__client_uat", "__clerk_db_jwt"}
+    refresh = f"__refresh_{clerk.instance.cookie_suffix}"
+    assert set(cookies) == {"__session", "__client_uat", "__clerk_db_jwt", refresh}
 
 
 def test_unknown_browser_becomes_one_and_returns_signed_out(visitor: requests.Session, clerk: LocalClerk) -> None:

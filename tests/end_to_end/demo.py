@@ -41,6 +41,7 @@ class RunningDemo:
         for line in self.process.stdout:
             self.said += line
             self.lines.put(line)
+        self.lines.put("")
         self.process.stdout.close()
 
     def wait_for(self, pattern: str, timeout: float = 90) -> str:
@@ -48,7 +49,9 @@ class RunningDemo:
             try:
                 line = self.lines.get(timeout=timeout)
             except Empty:
-                raise AssertionError(f"The demo never said {pattern!r}:\n{self.said}\n{self.logs()}") from None
+                line = ""
+            if not line:
+                raise AssertionError(f"The demo never said {pattern!r}:\n{self.said}\n{self.logs()}")
             if found := re.search(pattern, line):
                 return found[1]
 
