@@ -20,6 +20,7 @@ API_KEYS = "Clerk's dashboard shows it under Configure, Developers, API keys"
 WEBHOOKS = "Clerk's dashboard shows it under Configure, Developers, Webhooks, on the endpoint's page, as Signing Secret"
 LOCAL_HOSTS = {"localhost", "127.0.0.1", "::1"}
 PER_PROCESS_CACHES = {
+    "manageros.caches.InProcessCache",
     "django.core.cache.backends.locmem.LocMemCache",
     "django.core.cache.backends.dummy.DummyCache",
 }

@@ -11,13 +11,12 @@ import logging
 import secrets
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from enum import Enum
-from functools import partial
-from typing import Any
+from functools import lru_cache, partial
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.core.cache import cache
+from django.core.cache import DEFAULT_CACHE_ALIAS, cache, caches
 from django.db import transaction
 from redis.exceptions import RedisError
 
@@ -44,8 +43,7 @@ class Verdict(Enum):
     SIGNED_OUT = "signed_out"
 
 
-@dataclass(frozen=True, slots=True)
-class Freshness:
+class Freshness(NamedTuple):
     """A verdict, and the stamps that stood when it was given: what `remember_fresh` needs, None if unknown."""
 
     verdict: Verdict
@@ -57,20 +55,17 @@ def judge(clerk_user_id: str, *, session_id: str | None, organization_id: str | 
 
     One round trip to the cache. With the cache down everything is stale, so that the database answers.
     """
-    stamp_keys = _stamp_keys(clerk_user_id, organization_id)
-    fresh_key = _fresh_key(clerk_user_id)
-    keys = [*stamp_keys, fresh_key]
-    if session_id is not None:
-        keys.append(_session_key(session_id))
+    keys = _keys(clerk_user_id, session_id, organization_id)
     try:
-        found = cache.get_many(keys)
+        # As `cache`, which takes half as long again to find the backend: every request comes this way.
+        found = caches[DEFAULT_CACHE_ALIAS].get_many(keys.all)
     except CACHE_ERRORS as error:
         _log_cache_error(error)
         return Freshness(Verdict.STALE)
-    if _is_signed_out(found, clerk_user_id, session_id):
+    stamps = tuple([found.get(key, "") for key in keys.stamps])
+    if stamps[0] == OUT or keys.session in found:
         return Freshness(Verdict.SIGNED_OUT)
-    stamps = tuple([found.get(key, "") for key in stamp_keys])
-    known_stamps, claims_after = found.get(fresh_key, (None, 0))
+    known_stamps, claims_after = found.get(keys.fresh, (None, 0))
     # Token times are whole seconds: one in the very second of the delivery may have been assembled before it.
     holds = assembled_at * 1000 > claims_after if known_stamps == stamps else not any(stamps)
     return Freshness(Verdict.FRESH if holds else Verdict.STALE, stamps)
@@ -174,6 +169,23 @@ def _stamp_keys(clerk_user_id: str, organization_id: UUID | str | None) -> list[
     if organization_id is not None:
         keys.append(_organization_key(organization_id))
     return keys
+
+
+class Keys(NamedTuple):
+    """What is read for one request. `stamps` begins with the user's."""
+
+    stamps: tuple[str, ...]
+    fresh: str
+    session: str | None
+    all: tuple[str, ...]
+
+
+@lru_cache(maxsize=4096)
+def _keys(clerk_user_id: str, session_id: str | None, organization_id: str | None) -> Keys:
+    stamps = tuple(_stamp_keys(clerk_user_id, organization_id))
+    fresh = _fresh_key(clerk_user_id)
+    session = None if session_id is None else _session_key(session_id)
+    return Keys(stamps, fresh, session, (*stamps, fresh) if session is None else (*stamps, fresh, session))
 
 
 def _new_stamp() -> str:

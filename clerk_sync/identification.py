@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from asgiref.sync import sync_to_async
-from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.db import connection
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -18,7 +17,7 @@ from clerk_sync import backend_api, cookies, handshake, tally
 from clerk_sync.handshake import Action, CookieToSet, Need, Situation
 from clerk_sync.instance import ClerkInstance, clerk_instance
 from clerk_sync.refusals import IdentityUnavailable, Reason, Refusal, TokenRefused
-from clerk_sync.tokens import Place, SessionClaims, admit, unverified_payload, verifier, verify
+from clerk_sync.tokens import Place, SessionClaims, admit, site_verifier, unverified_payload, verify
 from clerk_sync.users import Identity, claims_are_stale, identified
 
 logger = logging.getLogger(__name__)
@@ -159,9 +158,7 @@ class Identification:
         """The cookies that Clerk sent back. In development they are set on a redirect to an address without it."""
         host = self.request.get_host()
         try:
-            taken = handshake.handshake_cookies(
-                payload, verifier(instance.issuer, settings.CLERK_JWT_KEY), instance, host=host
-            )
+            taken = handshake.handshake_cookies(payload, site_verifier(), instance, host=host)
         except TokenRefused as refused:
             if not instance.is_production:
                 raise TokenRefused(Reason.HANDSHAKE_INVALID, str(refused)) from None

@@ -56,7 +56,7 @@ class Place(Enum):
     HEADER = "header"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # each is itself: what follows from one is kept beside it
 class SessionClaims:
     """The verified claims of a token. Times are seconds since the epoch by Clerk's clock.
 
@@ -85,7 +85,7 @@ def verify(token: str) -> SessionClaims:
     Raises TokenRefused, and IdentityUnavailable while there is no key to verify it with. Who may send it where is for
     `admit` to say.
     """
-    return verifier(clerk_instance().issuer, settings.CLERK_JWT_KEY).verify(token)
+    return site_verifier().verify(token)
 
 
 def admit(claims: SessionClaims, place: Place, *, accept_templates: bool = False) -> None:
@@ -108,8 +108,8 @@ def admit(claims: SessionClaims, place: Place, *, accept_templates: bool = False
 
 
 def is_authorized_party(origin: str) -> bool:
-    if settings.CLERK_AUTHORIZED_PARTIES:
-        return origin in settings.CLERK_AUTHORIZED_PARTIES
+    if parties := settings.CLERK_AUTHORIZED_PARTIES:
+        return origin in parties
     return _is_origin_of_host(origin, tuple(settings.ALLOWED_HOSTS), settings.SECURE_SSL_REDIRECT)
 
 
@@ -129,6 +129,16 @@ def _is_origin_of_host(origin: str, allowed_hosts: tuple[str, ...], https_only: 
         and bool(host)
         and validate_host(bracketed, list(allowed_hosts))
     )
+
+
+def site_verifier() -> "Verifier":
+    """The verifier of the settings as they are now."""
+    return _verifier(settings.CLERK_PUBLISHABLE_KEY, settings.CLERK_FRONTEND_API_URL, settings.CLERK_JWT_KEY)
+
+
+@lru_cache(maxsize=8)
+def _verifier(publishable_key: str, frontend_api_url: str, pem: str) -> "Verifier":
+    return verifier(clerk_instance().issuer, pem)
 
 
 @lru_cache(maxsize=8)

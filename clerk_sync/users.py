@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from django.conf import settings
@@ -18,7 +19,7 @@ from clerk_sync.freshness import Verdict
 from clerk_sync.models import EndedSession, MetadataSync
 from clerk_sync.provisioning import ClerkUnavailable, UnknownClerkUser, provision
 from clerk_sync.refusals import IdentityUnavailable, Reason, TokenRefused
-from clerk_sync.tokens import SessionClaims
+from clerk_sync.tokens import MAX_CACHED_TOKENS, SessionClaims
 
 # As Python writes one, and no other spelling: ids are compared, and name what is kept in the cache.
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
@@ -55,7 +56,7 @@ def identified(claims: SessionClaims) -> Identity:
     Raises TokenRefused where that person or session is out, and IdentityUnavailable where Clerk has to be asked about
     somebody new and cannot be.
     """
-    carried, fallback_reason = carried_identity(claims.payload)
+    carried, fallback_reason = _carried(claims)
     if carried is None:
         return _from_database(claims, fallback_reason)
     match settings.CLERK_FRESHNESS:
@@ -64,25 +65,48 @@ def identified(claims: SessionClaims) -> Identity:
         case "token":
             if freshness.is_signed_out(claims.clerk_user_id, claims.session_id):
                 raise TokenRefused(Reason.SESSION_ENDED)
-            return _from_claims(claims, carried)
+            return carried
     judged = freshness.judge(
         claims.clerk_user_id,
         session_id=claims.session_id,
-        organization_id=carried["organization_id"],
+        organization_id=carried.user.organization_id,
         assembled_at=claims.assembled_at,
     )
     match judged.verdict:
         case Verdict.FRESH:
-            return _from_claims(claims, carried)
+            return carried
         case Verdict.SIGNED_OUT:
             raise TokenRefused(Reason.SESSION_ENDED)
     identity = _from_database(claims, "claims_stale")
-    if judged.stamps is not None and identity.user.organization_id == carried["organization_id"]:
+    if judged.stamps is not None and identity.user.organization_id == carried.user.organization_id:
         _remember_if_delivered(identity, judged.stamps)
     return identity
 
 
 # --- From the claims
+
+
+@lru_cache(maxsize=MAX_CACHED_TOKENS)
+def _carried(claims: SessionClaims) -> tuple[Identity | None, FallbackReason | None]:
+    """Who the claims say it is, worked out once for each verified token; or None and why they cannot be used."""
+    carried, fallback_reason = carried_identity(claims.payload)
+    if carried is None:
+        return None, fallback_reason
+    user = ManagerOSUser(
+        is_authenticated=True,
+        clerk_user_id=claims.clerk_user_id,
+        session_id=claims.session_id,
+        source="session_claims",
+        actor=claims.actor,
+        session_claims=claims.payload,
+        id=carried["id"],
+        organization_id=carried["organization_id"],
+        organization_name=carried["organization_name"],
+        organization_slug=carried["organization_slug"],
+        person_id=carried["person_id"],
+        role=carried["role"],
+    )
+    return Identity(user), None
 
 
 def carried_identity(payload: Mapping[str, Any]) -> tuple[dict[str, str | None] | None, FallbackReason | None]:
@@ -122,25 +146,6 @@ def _is_sound(carried: Mapping[str, Any]) -> bool:
 
 def _is_uuid(value: Any) -> bool:
     return type(value) is str and UUID.fullmatch(value) is not None
-
-
-def _from_claims(claims: SessionClaims, carried: Mapping[str, str | None]) -> Identity:
-    return Identity(
-        ManagerOSUser(
-            is_authenticated=True,
-            clerk_user_id=claims.clerk_user_id,
-            session_id=claims.session_id,
-            source="session_claims",
-            actor=claims.actor,
-            session_claims=claims.payload,
-            id=carried["id"],
-            organization_id=carried["organization_id"],
-            organization_name=carried["organization_name"],
-            organization_slug=carried["organization_slug"],
-            person_id=carried["person_id"],
-            role=carried["role"],
-        )
-    )
 
 
 # --- From the database

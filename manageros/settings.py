@@ -99,7 +99,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 def cache(url: str) -> dict[str, Any]:
     if url == "locmem://":
-        return {"BACKEND": "django.core.cache.backends.locmem.LocMemCache", "OPTIONS": {"MAX_ENTRIES": 100_000}}
+        return {"BACKEND": "manageros.caches.InProcessCache", "OPTIONS": {"MAX_ENTRIES": 100_000}}
     if url.startswith(("redis://", "rediss://", "unix://")):
         timeouts = {"socket_connect_timeout": 0.5, "socket_timeout": 0.5}
         return {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": url, "OPTIONS": timeouts}
