@@ -114,6 +114,10 @@ def get_jwks(*, timeout: float = READ_TIMEOUT) -> dict[str, Any]:
     return _object(_call("GET", "/jwks", timeout=timeout))
 
 
+def list_jwt_templates(*, timeout: float = READ_TIMEOUT) -> list[dict[str, Any]]:
+    return _list(_call("GET", "/jwt_templates", timeout=timeout))
+
+
 class BearerKey(requests.auth.AuthBase):
     """The secret key. As an `auth` and not a header, because requests lets a .netrc file overrule the header."""
 

@@ -214,6 +214,14 @@ def unverified_payload(token: str) -> Mapping[str, Any] | None:
         return None
 
 
+def unverified_content(token: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """Header and payload without proof, for explaining a token that does not verify. Raises TokenRefused."""
+    if len(token) > MAX_TOKEN_BYTES:
+        raise TokenRefused(Reason.TOKEN_TOO_LARGE)
+    header, payload, _ = _segments(token)
+    return _parsed(_decoded(header)), _parsed(_decoded(payload))
+
+
 # --- Reading a token strictly
 
 
