@@ -26,9 +26,13 @@ TOKEN_LIFETIME = 2  # seconds; the site accepts a token for 5 more
 PATIENCE = 15_000  # milliseconds; a page takes a fraction of one
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def chromium() -> Iterator[Browser]:
-    """In CI its absence is a failure: a browser test that skips proves nothing."""
+    """In CI its absence is a failure: a browser test that skips proves nothing.
+
+    Started for each test, because Playwright keeps an event loop running in this thread as long as it lives, in which
+    Django refuses to touch the database: tests of anything else would fail after the first of the browser's.
+    """
     executable = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
     if executable is None:
         message = "Chromium is not installed: apt install chromium, or name one in the variable CHROMIUM."
