@@ -27,6 +27,10 @@ test-sqlite: setup
 test-postgres: setup
 	$(BIN)/python tests/with_postgres.py $(BIN)/pytest -n auto
 
+# The tests marked `prove`, at full length.
+prove: setup
+	PROVE=1 $(BIN)/python tests/with_postgres.py $(BIN)/pytest -m prove --durations=0 -rA
+
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
