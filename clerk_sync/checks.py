@@ -16,8 +16,16 @@ from django.core.checks import CheckMessage, Error, Tags, register
 
 from clerk_sync.instance import LIVE_PREFIX, TEST_PREFIX, frontend_api_host
 
-API_KEYS = "Clerk's dashboard shows it under Configure, Developers, API keys"
-WEBHOOKS = "Clerk's dashboard shows it under Configure, Developers, Webhooks, on the endpoint's page, as Signing Secret"
+API_KEYS = "Clerk's dashboard shows it under Configure, Developers, API keys: https://dashboard.clerk.com/~/api-keys"
+WEBHOOKS = (
+    "Clerk's dashboard shows it under Configure, Developers, Webhooks, on the endpoint's page, as Signing Secret: "
+    "https://dashboard.clerk.com/~/webhooks"
+)
+PARTIES_EXPLAINED = "https://clerk.com/docs/guides/sessions/manual-jwt-verification"
+IDENTIFY = "clerk_sync.middleware.ClerkSessionMiddleware"
+PASSWORDS = "django.contrib.auth.middleware.AuthenticationMiddleware"
+# Enough that nobody guesses it: 16 random bytes have 22 characters of base64.
+METRICS_TOKEN_LENGTH = 20
 LOCAL_HOSTS = {"localhost", "127.0.0.1", "::1"}
 PER_PROCESS_CACHES = {
     "manageros.caches.InProcessCache",
@@ -105,7 +113,7 @@ def authorized_parties(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -
     if settings.CLERK_AUTHORIZED_PARTIES or "*" not in settings.ALLOWED_HOSTS:
         return []
     problem = "DJANGO_ALLOWED_HOSTS allows every host and CLERK_AUTHORIZED_PARTIES is not set."
-    hint = "Set CLERK_AUTHORIZED_PARTIES to this site's origins, such as https://app.example.com, comma-separated."
+    hint = f"Set CLERK_AUTHORIZED_PARTIES to this site's origins, such as https://app.example.com: {PARTIES_EXPLAINED}"
     return [checks.Warning(problem, hint=hint, id="clerk_sync.W001")]
 
 
@@ -118,6 +126,46 @@ def shared_cache(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list
     problem = "The cache is per process: a revoked session or membership lives on in the other processes of the site."
     hint = "Set CACHE_URL to a Redis server that all processes share, or CLERK_FRESHNESS=database to ask no cache."
     return [checks.Warning(problem, hint=hint, id="clerk_sync.W002")]
+
+
+@register()
+def middleware(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """clerk_sync.E010: no request would be identified, or not as the person that a password session speaks of."""
+    order = [name for name in settings.MIDDLEWARE if name in {IDENTIFY, PASSWORDS}]
+    if order == [PASSWORDS, IDENTIFY]:
+        return []
+    problem = f"MIDDLEWARE must hold {IDENTIFY}, after {PASSWORDS}."
+    return [Error(problem, hint="Compare manageros/settings.py with the one you started from.", id="clerk_sync.E010")]
+
+
+@register(Tags.security, deploy=True)
+def instance_kind(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """clerk_sync.W003: a development instance behind a site of production."""
+    if settings.DEBUG or not settings.CLERK_PUBLISHABLE_KEY.startswith(TEST_PREFIX):
+        return []
+    problem = "CLERK_PUBLISHABLE_KEY is that of a development instance, which Clerk allows a tenth of the calls."
+    hint = "Use the keys of a production instance: https://clerk.com/docs/guides/development/deployment/production"
+    return [checks.Warning(problem, hint=hint, id="clerk_sync.W003")]
+
+
+@register()
+def background_work(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """clerk_sync.W004: wake-ups that no worker gets."""
+    if settings.DEBUG or not settings.TASKS["default"]["BACKEND"].endswith((".ImmediateBackend", ".DummyBackend")):
+        return []
+    problem = "TASKS_BACKEND has no worker: changes are delivered to Clerk inside requests, or by the cron line alone."
+    hint = "Leave it empty for the database backend; README.md, Settings, names the others."
+    return [checks.Warning(problem, hint=hint, id="clerk_sync.W004")]
+
+
+@register(Tags.security)
+def metrics_token(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """clerk_sync.W005: figures that anybody could read who tries."""
+    if not 0 < len(settings.METRICS_TOKEN) < METRICS_TOKEN_LENGTH:
+        return []
+    problem = f"METRICS_TOKEN is shorter than {METRICS_TOKEN_LENGTH} characters."
+    hint = "`python -c 'import secrets; print(secrets.token_urlsafe())'` makes one. See docs/deploy.md."
+    return [checks.Warning(problem, hint=hint, id="clerk_sync.W005")]
 
 
 def _is_webhook_secret(secret: str) -> bool:

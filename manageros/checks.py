@@ -5,7 +5,9 @@ from typing import Any
 
 from django.apps import AppConfig
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, register
+from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004  Django's own name
+
+DJANGO = "https://docs.djangoproject.com/en/5.2/ref/settings/"
 
 
 @register()
@@ -20,7 +22,7 @@ def secret_key(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[C
     """manageros.E002: no secret key outside development."""
     if settings.SECRET_KEY:
         return []
-    hint = "Set DJANGO_SECRET_KEY to 50 random characters or more, the same for every process of the site."
+    hint = f"Set DJANGO_SECRET_KEY to 50 random characters or more, the same for every process: {DJANGO}#secret-key"
     return [Error("DJANGO_SECRET_KEY is not set.", hint=hint, id="manageros.E002")]
 
 
@@ -29,5 +31,15 @@ def allowed_hosts(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> lis
     """manageros.E003: no host would be answered."""
     if settings.ALLOWED_HOSTS:
         return []
-    hint = "Set DJANGO_ALLOWED_HOSTS to the host names the site is reached by, comma-separated."
+    hint = f"Set DJANGO_ALLOWED_HOSTS to the site's host names, comma-separated: {DJANGO}#allowed-hosts"
     return [Error("DJANGO_ALLOWED_HOSTS is not set.", hint=hint, id="manageros.E003")]
+
+
+@register(Tags.security, deploy=True)
+def database_engine(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """manageros.W001: a database with room for one writer at a time."""
+    if settings.DATABASES["default"]["ENGINE"] != "django.db.backends.sqlite3":
+        return []
+    problem = "The database is SQLite: one writer at a time, on one machine."
+    hint = "Set DATABASE_URL to PostgreSQL's: postgresql://USER:PASSWORD@HOST/NAME. See docs/deploy.md."
+    return [Warning(problem, hint=hint, id="manageros.W001")]

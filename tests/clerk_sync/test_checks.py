@@ -6,8 +6,10 @@ import pytest
 from django.core.checks import run_checks
 from pytest_django import Settings
 
+from clerk_sync.checks import IDENTIFY, PASSWORDS
 from tests.instance import ClerkInstance
 
+IN_THE_REQUEST = {"default": {"BACKEND": "django_tasks.backends.immediate.ImmediateBackend"}}
 LIVE_KEY = "pk_live_Y2xlcmsuZXhhbXBsZS5jb20k"
 
 
@@ -41,6 +43,10 @@ def test_complete_settings_are_not_complained_about() -> None:
         ("CLERK_FRONTEND_API_URL", "http://clerk.example.com", "clerk_sync.E009", "CLERK_PUBLISHABLE_KEY"),
         ("CLERK_API_URL", "https://[", "clerk_sync.E009", "Backend API"),
         ("CLERK_SIGN_IN_URL", "javascript:alert(1)", "clerk_sync.E009", "Account Portal"),
+        ("MIDDLEWARE", [], "clerk_sync.E010", "manageros/settings.py"),
+        ("MIDDLEWARE", [IDENTIFY, PASSWORDS], "clerk_sync.E010", "manageros/settings.py"),
+        ("METRICS_TOKEN", "short", "clerk_sync.W005", "docs/deploy.md"),
+        ("TASKS", IN_THE_REQUEST, "clerk_sync.W004", "README.md"),
     ],
 )
 def test_a_wrong_setting_is_named_with_where_to_find_it(
@@ -72,3 +78,20 @@ def test_a_cache_per_process_is_warned_of_in_production(settings: Settings) -> N
 
     settings.DEBUG = True
     assert reported() == {}
+
+
+@pytest.mark.parametrize("kind", ["clerk_sync.W003", "manageros.W001"])
+def test_what_suits_development_alone_is_warned_of_before_a_deployment(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setitem(settings.DATABASES["default"], "ENGINE", "django.db.backends.sqlite3")
+
+    def before_deployment() -> set[str]:
+        return {str(problem.id) for problem in run_checks(include_deployment_checks=True)}
+
+    assert kind in before_deployment()
+    assert kind not in {str(problem.id) for problem in run_checks()}
+
+    monkeypatch.setitem(settings.DATABASES["default"], "ENGINE", "django.db.backends.postgresql")
+    settings.CLERK_PUBLISHABLE_KEY = LIVE_KEY
+    assert kind not in before_deployment()
