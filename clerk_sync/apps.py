@@ -6,4 +6,4 @@ class ClerkSyncConfig(AppConfig):
     verbose_name = "Clerk"
 
     def ready(self) -> None:
-        from clerk_sync import checks  # noqa: F401  registers the system checks, which need the app registry
+        from clerk_sync import checks, schema  # noqa: F401  they register themselves, once the app registry is there

@@ -5,12 +5,21 @@ from http import HTTPStatus
 from typing import Any
 
 from django.core.exceptions import ValidationError as RuleBroken
+from django.db import IntegrityError
 from django.http import JsonResponse
 from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
 PROBLEM_JSON = "application/problem+json"
+
+
+class ChangedAtOnceError(exceptions.APIException):
+    """A constraint of the database refused what the checks before it had let pass: somebody else was quicker."""
+
+    status_code = HTTPStatus.CONFLICT
+    default_code = "changed_at_once"
+    default_detail = "Somebody else changed the same thing at the same moment. Read it again, then repeat your change."
 
 
 def problem_details(status: int, *, code: str, detail: str = "", **members: Any) -> dict[str, Any]:
@@ -28,6 +37,8 @@ def handle(error: Exception, context: Mapping[str, Any]) -> Response | None:
     """REST framework's EXCEPTION_HANDLER; None for what is none of the client's business, a 500."""
     if isinstance(error, RuleBroken):
         error = exceptions.ValidationError(rule_messages(error), code=error_code(error))
+    if isinstance(error, IntegrityError):
+        error = ChangedAtOnceError()
     response = exception_handler(error, dict(context))
     if response is None:
         return None
