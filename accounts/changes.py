@@ -16,8 +16,8 @@ M = TypeVar("M", bound=models.Model)
 # sender: the model; rows: the queryset about to be updated; values: field name -> new value or expression.
 # Sent before the statement, while `rows` still selects what will change.
 rows_updating = Signal()
-# The same arguments and `primary_keys` of the rows, after the statement. Sent for updates of a relation alone,
-# because only then do the rows belong to someone else than before.
+# The same arguments and `primary_keys` of the rows, after the statement. Sent for updates of a relation or of a unique
+# column alone, because only then do the rows belong to someone else than before.
 rows_updated = Signal()
 # sender: the model; objects: the created instances.
 rows_created = Signal()
@@ -32,7 +32,8 @@ class ObservedQuerySet(models.QuerySet[M]):
     def update(self, **values: Any) -> int:
         with transaction.atomic(using=self.db, savepoint=False):
             rows_updating.send(sender=self.model, rows=self, values=values, using=self.db)
-            moves = any(self.model._meta.get_field(name).is_relation for name in values)
+            fields = [self.model._meta.get_field(name) for name in values]
+            moves = any(field.is_relation or getattr(field, "unique", False) for field in fields)
             primary_keys = list(self.values_list("pk", flat=True)) if moves else []
             count = super().update(**values)
             if moves:

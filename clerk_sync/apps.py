@@ -6,4 +6,5 @@ class ClerkSyncConfig(AppConfig):
     verbose_name = "Clerk"
 
     def ready(self) -> None:
-        from clerk_sync import checks, schema  # noqa: F401  they register themselves, once the app registry is there
+        # Both register with Django what needs the app registry: the system checks, the signal receivers.
+        from clerk_sync import checks, marking  # noqa: F401

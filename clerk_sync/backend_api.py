@@ -76,7 +76,8 @@ def count_users() -> int:
 def merge_public_metadata(clerk_user_id: str, metadata: Mapping[str, str | None]) -> dict[str, Any]:
     """Set these keys and no others; None removes a key. Returns the User as it is afterwards."""
     body = {"public_metadata": dict(metadata)}
-    return _object(_call("PATCH", f"/users/{_id(clerk_user_id)}/metadata", body=body))
+    timeout = settings.CLERK_SYNC_TIMEOUT
+    return _object(_call("PATCH", f"/users/{_id(clerk_user_id)}/metadata", body=body, timeout=timeout))
 
 
 def refresh_session(

@@ -2,8 +2,18 @@
 
 from clerk_sync.models.activity import Activity
 from clerk_sync.models.deleted_clerk_user import DeletedClerkUser
+from clerk_sync.models.delivery_state import DeliveryState
 from clerk_sync.models.ended_session import EndedSession
-from clerk_sync.models.metadata_sync import MetadataSync
+from clerk_sync.models.metadata_sync import MetadataSync, Priority, sync_marked
 from clerk_sync.models.webhook_event import WebhookEvent
 
-__all__ = ["Activity", "DeletedClerkUser", "EndedSession", "MetadataSync", "WebhookEvent"]
+__all__ = [
+    "Activity",
+    "DeletedClerkUser",
+    "DeliveryState",
+    "EndedSession",
+    "MetadataSync",
+    "Priority",
+    "WebhookEvent",
+    "sync_marked",
+]

@@ -78,7 +78,9 @@ def test_webhooks_are_counted_by_type_and_outcome() -> None:
         for sent in (body, body, b"{}"):
             Client().post("/webhooks/clerk/", data=sent, content_type=content_type, headers=headers)
 
-    assert growth(post) == {
+    grown = growth(post)
+
+    assert {key: value for key, value in grown.items() if key[0] == "manageros_webhooks_total"} == {
         ("manageros_webhooks_total", "applied user.created"): 1,
         ("manageros_webhooks_total", "duplicate user.created"): 1,
         ("manageros_webhooks_total", "bad_signature "): 1,
