@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: setup demo demo-reset test test-sqlite test-postgres lint prove bench
+.PHONY: setup clients demo demo-reset test test-sqlite test-postgres lint prove bench
 
 setup: $(STAMP)
 
@@ -12,6 +12,16 @@ $(STAMP): requirements-dev.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
 	touch $(STAMP)
+
+# Clerk's own SDKs for Python and JavaScript, for tests/clients alone. Needs npm.
+clients: .clients/installed
+
+.clients/installed: tests/clients/requirements.txt tests/clients/package-lock.json
+	$(PYTHON) -m venv .clients/python
+	.clients/python/bin/pip install --quiet --disable-pip-version-check --require-hashes -r tests/clients/requirements.txt
+	mkdir -p .clients/node && cp tests/clients/package*.json .clients/node/
+	npm ci --prefix .clients/node --ignore-scripts --no-audit --no-fund --loglevel=error
+	touch .clients/installed
 
 demo: setup
 	@$(BIN)/python manage.py demo

@@ -1,6 +1,7 @@
 """The Backend API beside users and sessions: keys, invitations, tickets and JWT templates."""
 
 import secrets
+from functools import partial
 
 from werkzeug.wrappers import Request, Response
 
@@ -9,7 +10,7 @@ from clerk_sync.emulator.answers import Json, json_response
 from clerk_sync.emulator.backend_users import require_email
 from clerk_sync.emulator.clerk import LocalClerk
 from clerk_sync.emulator.errors import Refusal, not_found, parameter
-from clerk_sync.emulator.fields import FLAG, TEXT, WHOLE, json_body, number
+from clerk_sync.emulator.fields import FLAG, TEXT, WHOLE, json_body, page
 from clerk_sync.emulator.routing import Routes
 from clerk_sync.emulator.state import Invitation, JWTTemplate, Ticket
 
@@ -59,12 +60,10 @@ def get_jwks(clerk: LocalClerk, request: Request) -> Response:
 
 
 def list_invitations(clerk: LocalClerk, request: Request) -> Response:
-    limit = number(request, "limit", 10, minimum=1, maximum=500)
-    offset = number(request, "offset", 0, minimum=0)
     status = request.args.get("status")
     with clerk.store.lock:
         found = [each for each in reversed(clerk.store.invitations.values()) if status in (None, each.status)]
-        return json_response([invitation_body(clerk, each) for each in found[offset : offset + limit]])
+        return page(request, found, partial(invitation_body, clerk))
 
 
 def create_invitation(clerk: LocalClerk, request: Request) -> Response:
@@ -186,7 +185,7 @@ def create_testing_token(clerk: LocalClerk, request: Request) -> Response:
 
 def list_templates(clerk: LocalClerk, request: Request) -> Response:
     with clerk.store.lock:
-        return json_response([shapes.jwt_template(each) for each in clerk.store.templates.values()])
+        return page(request, list(clerk.store.templates.values()), shapes.jwt_template)
 
 
 def create_template(clerk: LocalClerk, request: Request) -> Response:

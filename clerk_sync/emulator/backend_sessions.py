@@ -8,7 +8,7 @@ from clerk_sync.emulator import shapes
 from clerk_sync.emulator.answers import json_response
 from clerk_sync.emulator.clerk import LocalClerk
 from clerk_sync.emulator.errors import Refusal, not_found, parameter
-from clerk_sync.emulator.fields import TEXT, WHOLE, json_body, number
+from clerk_sync.emulator.fields import TEXT, WHOLE, json_body, page
 from clerk_sync.emulator.handshake import directives
 from clerk_sync.emulator.routing import Routes
 from clerk_sync.emulator.state import Client, Session
@@ -36,8 +36,6 @@ def list_sessions(clerk: LocalClerk, request: Request) -> Response:
     status = request.args.get("status")
     if status is not None and status not in STATUSES:
         raise parameter("form_param_value_invalid", "status", f"must be one of {', '.join(sorted(STATUSES))}")
-    limit = number(request, "limit", 10, minimum=1, maximum=500)
-    offset = number(request, "offset", 0, minimum=0)
     with clerk.store.lock:
         found = [
             clerk.store.session(session.id)
@@ -45,7 +43,7 @@ def list_sessions(clerk: LocalClerk, request: Request) -> Response:
             if user_id in (None, session.user_id) and client_id in (None, session.client_id)
         ]
         found = [session for session in reversed(found) if status in (None, session.status)]
-        return json_response([shapes.session(session) for session in found[offset : offset + limit]])
+        return page(request, found, shapes.session)
 
 
 def create_session(clerk: LocalClerk, request: Request) -> Response:

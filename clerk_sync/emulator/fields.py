@@ -1,18 +1,19 @@
 """Reading what a request carries: what Clerk does not know of, it refuses by name."""
 
 import json
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
-from werkzeug.wrappers import Request
+from werkzeug.wrappers import Request, Response
 
-from clerk_sync.emulator.answers import Json
+from clerk_sync.emulator.answers import Json, json_response
 from clerk_sync.emulator.errors import Refusal, parameter
 
 TEXT = (str, type(None))
 FLAG = (bool, type(None))
 WHOLE = (int, type(None))
 
+T = TypeVar("T")
 Types = Mapping[str, tuple[type, ...]]
 
 
@@ -82,6 +83,14 @@ def listed(request: Request, name: str, *, maximum: int = 100) -> list[str]:
     if len(values) > maximum:
         raise parameter("form_param_value_invalid", name, f"may be given at most {maximum} times")
     return values
+
+
+def page(request: Request, records: list[T], shape: Callable[[T], Json]) -> Response:
+    """The part of a list that `limit` and `offset` name; with `paginated=true` beside the length of the whole."""
+    limit = number(request, "limit", 10, minimum=1, maximum=500)
+    offset = number(request, "offset", 0, minimum=0)
+    data = [shape(record) for record in records[offset : offset + limit]]
+    return json_response({"data": data, "total_count": len(records)} if flag(request, "paginated") else data)
 
 
 def metadata(body: Json, kinds: tuple[str, ...]) -> dict[str, dict[str, Any]]:
