@@ -6,5 +6,4 @@ class ClerkSyncConfig(AppConfig):
     verbose_name = "Clerk"
 
     def ready(self) -> None:
-        # Both register with Django what needs the app registry: the system checks, the signal receivers.
-        from clerk_sync import checks, marking  # noqa: F401
+        from clerk_sync import checks, marking, schema  # noqa: F401  they register themselves, once the app registry is there
