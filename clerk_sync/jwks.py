@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Any
 
 import requests
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey, RSAPublicNumbers
 from jwt import PyJWK
 from jwt.exceptions import PyJWTError
 
@@ -36,6 +36,8 @@ class PublishedKeys:
 
     def __init__(self, url: str) -> None:
         self.url = url
+        # Grows whenever the keys become others: what was verified with those before is then to be verified again.
+        self.generation = 0
         self._keys: Mapping[str, RSAPublicKey] = {}
         self._fetched_at: float | None = None
         self._attempted_at: float | None = None
@@ -86,12 +88,17 @@ class PublishedKeys:
             logger.warning("The keys of %s could not be fetched: %s", self.url, error)
             tally.jwks_fetches.count("failed")
         else:
+            self.generation += _numbers(keys) != _numbers(self._keys)
             self._keys, self._fetched_at = keys, time.monotonic()
             tally.jwks_fetches.count("fetched")
         finally:
             with self._lock:
                 self._flight = None
             flight.set()
+
+
+def _numbers(keys: Mapping[str, RSAPublicKey]) -> dict[str, RSAPublicNumbers]:
+    return {key_id: key.public_numbers() for key_id, key in keys.items()}
 
 
 @lru_cache(maxsize=8)

@@ -76,6 +76,10 @@ class SessionClaims:
 
 
 class Keys(Protocol):
+    """Keys by `kid`. `generation` changes when they become others."""
+
+    generation: int
+
     def get(self, key_id: str) -> RSAPublicKey: ...
 
 
@@ -150,6 +154,8 @@ def verifier(issuer: str, pem: str) -> "Verifier":
 class PemKey:
     """The one key of an instance that is verified without the network. Clerk's PEM names no `kid` to compare."""
 
+    generation = 0
+
     def __init__(self, pem: str) -> None:
         try:
             key = load_pem_public_key(pem.encode())
@@ -170,17 +176,22 @@ class Verifier:
         self._issuer = issuer
         self._keys = keys
         self._verified: dict[str, SessionClaims] = {}
+        self._generation = keys.generation
         self._lock = threading.Lock()
 
     def verify(self, token: str) -> SessionClaims:
+        if self._generation != self._keys.generation:
+            self._forget()
         claims = self._verified.get(token)
         if claims is not None and time.time() <= claims.expires_at + LEEWAY:
             return claims
         started = time.perf_counter()
+        generation = self._keys.generation
         header, payload = self.signed_content(token)
         claims = session_claims(header, payload, issuer=self._issuer)
         tally.verifications.append(time.perf_counter() - started)
-        self._remember(token, claims)
+        if generation == self._keys.generation:
+            self._remember(token, claims)
         return claims
 
     def signed_content(self, token: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
@@ -194,6 +205,11 @@ class Verifier:
         if not RS256.verify(signed, key, _decoded(signature)):
             raise TokenRefused(Reason.TOKEN_SIGNATURE)
         return header, _parsed(_decoded(payload_segment))
+
+    def _forget(self) -> None:
+        with self._lock:
+            self._generation = self._keys.generation
+            self._verified = {}
 
     def _remember(self, token: str, claims: SessionClaims) -> None:
         if len(token) > MAX_CACHED_TOKEN_BYTES:
