@@ -1,4 +1,5 @@
 import os
+import shutil
 from collections.abc import Iterator
 
 import pytest
@@ -8,7 +9,9 @@ from pytest_django import Settings
 
 from accounts.models import Membership, Organization, Person, Role, User
 from clerk_sync.models import MetadataSync
+from manageros.settings import cache as cache_config
 from tests.instance import ClerkInstance
+from tests.redis import RedisServer
 
 
 @pytest.fixture(scope="session")
@@ -35,6 +38,24 @@ def ada() -> User:
     )
     cache.clear()
     return user
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    if shutil.which("redis-server") is None:
+        pytest.skip("redis-server is not installed")
+    server = RedisServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def redis_cache(redis_server: RedisServer, settings: Settings) -> RedisServer:
+    """Redis in place of the in-process cache, as in production."""
+    settings.CACHES = {"default": cache_config(redis_server.url)}
+    cache.clear()
+    redis_server.calls()
+    return redis_server
 
 
 @pytest.fixture(autouse=True)

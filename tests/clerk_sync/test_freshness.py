@@ -14,6 +14,14 @@ from clerk_sync import freshness
 from clerk_sync.freshness import Freshness, Verdict
 from clerk_sync.models import EndedSession, MetadataSync
 
+
+@pytest.fixture(params=["in process", "redis"], autouse=True)
+def _cache(request: pytest.FixtureRequest) -> None:
+    """Everything here holds whichever cache it is."""
+    if request.param == "redis":
+        request.getfixturevalue("redis_cache")
+
+
 ORGANIZATION = str(uuid4())
 DELIVERED_AT = 1_700_000_000_500  # ms
 ASSEMBLED_AT = 1_700_000_001  # s, the first whole second after it

@@ -129,6 +129,7 @@ def _production_keys(settings: Settings) -> None:
     settings.CLERK_PUBLISHABLE_KEY = LIVE_KEY
 
 
+@pytest.mark.prove
 @pytest.mark.parametrize(("instance", "token", "uat", "dev_browser", "method", "headers", "outcome"), STATES)
 def test_state(
     settings: Settings,

@@ -109,6 +109,7 @@ def test_keys_are_those_of_one_instance(jwks: JWKSServer, published: ClerkInstan
         other.close()
 
 
+@pytest.mark.prove
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.urls("tests.clerk_sync.site")
 def test_a_flood_of_unknown_keys_causes_one_fetch_and_disturbs_nobody(
