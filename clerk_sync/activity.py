@@ -26,8 +26,10 @@ RECORD_EVERY = 12
 
 def record_deliveries(results: Mapping[str, int], longest_wait: float) -> None:
     """What a run of deliveries came to, and the seconds that the latest of them had waited."""
-    Activity.objects.add(Activity.Figure.DELIVERY, {result: count for result, count in results.items() if count})
-    Activity.objects.raise_to(Activity.Figure.LAG, round(longest_wait * 1000))
+    done = {result: count for result, count in results.items() if count}
+    if done:
+        Activity.objects.add(Activity.Figure.DELIVERY, done)
+        Activity.objects.raise_to(Activity.Figure.LAG, round(longest_wait * 1000))
 
 
 class Recorder:

@@ -20,6 +20,7 @@ from django.db.models import Min
 from django.utils import timezone
 
 from clerk_sync import backend_api
+from clerk_sync.activity import record_deliveries
 from clerk_sync.backend_api import ClerkError, Misconfigured, Permanent, Retryable
 from clerk_sync.freshness import announce_delivered
 from clerk_sync.metadata import NO_METADATA, Metadata, desired_metadata, digest
@@ -47,6 +48,16 @@ class Outcome:
     failed: dict[str, str] = field(default_factory=dict)
     paused: str = ""
     next_at: datetime | None = None
+    longest_wait: float = 0.0  # seconds from a change to its delivery
+
+    @property
+    def counts(self) -> dict[str, int]:
+        return {
+            "delivered": self.delivered,
+            "unchanged": self.unchanged,
+            "retried": self.retried,
+            "failed": len(self.failed),
+        }
 
     @property
     def done(self) -> int:
@@ -114,6 +125,7 @@ class _Run:
                 while self.calls:
                     self._settle_done(None)
         self.outcome.next_at = next_due(timezone.now())
+        record_deliveries(self.outcome.counts, self.outcome.longest_wait)
         return self.outcome
 
     def _start_calls(self, pool: ThreadPoolExecutor) -> tuple[bool, float | None]:
@@ -181,6 +193,8 @@ class _Run:
             self.failing = False
         settle_success(job, user)
         self.outcome.delivered += 1
+        waited = (timezone.now() - job.row.pending_since).total_seconds()
+        self.outcome.longest_wait = max(self.outcome.longest_wait, waited)
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,6 +63,8 @@ def _sync(problems: list[str]) -> dict[str, Any] | None:
         logger.exception("The database cannot be asked.")
         problems.append("The database does not answer, or its migrations were not applied.")
         return None
+    if sync.paused:
+        problems.append(f"{sync.paused.label}.")
     if sync.oldest_pending > LATE:
         problems.append(f"A change has waited for {sync.oldest_pending:.0f} seconds to reach Clerk.")
     if sync.failed:
@@ -71,6 +73,8 @@ def _sync(problems: list[str]) -> dict[str, Any] | None:
         "pending": sync.pending,
         "oldest_pending_seconds": round(sync.oldest_pending, 1),
         "failed": sync.failed,
+        "paused": sync.paused.value or None,
+        "paused_until": sync.paused_until,
     }
 
 

@@ -16,13 +16,14 @@ from django.utils.crypto import constant_time_compare
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from clerk_sync import tally
 from clerk_sync.backlog import backlog
+from clerk_sync.models import Activity
 
 COUNTERS = {
     Counter("manageros_tokens", "Requests that asked who they are, by what came of it.", ["outcome"]): tally.tokens,
@@ -79,7 +80,7 @@ class StoredFigures(Collector):
 
     def collect(self) -> Iterator[Metric]:
         try:
-            sync = backlog()
+            sync, deliveries = backlog(), Activity.objects.totals(Activity.Figure.DELIVERY)
         except DatabaseError:
             yield GaugeMetricFamily("manageros_database_up", "Whether the database answers.", value=0)
             return
@@ -91,3 +92,10 @@ class StoredFigures(Collector):
         yield GaugeMetricFamily(
             "manageros_oldest_pending_seconds", "Age of the oldest change that waits.", value=sync.oldest_pending
         )
+        yield GaugeMetricFamily(
+            "manageros_metadata_sync_paused", "Whether delivery is paused.", value=bool(sync.paused)
+        )
+        delivered = CounterMetricFamily("manageros_deliveries", "Deliveries of all workers.", labels=["result"])
+        for result, count in deliveries.items():
+            delivered.add_metric([result], count)
+        yield delivered

@@ -6,21 +6,31 @@ from django.db.models import Exists, OuterRef
 
 from accounts.models import User
 from clerk_sync.backlog import Backlog, backlog
-from clerk_sync.doctor.findings import Finding, fine, warning
+from clerk_sync.doctor.findings import Finding, error, fine, warning
 from clerk_sync.health import LATE
-from clerk_sync.models import MetadataSync
+from clerk_sync.models import DeliveryState, MetadataSync
 
 SHOWN = 3
+Pause = DeliveryState.Pause
+
+FOR_PAUSES = {
+    Pause.RATE_LIMITED: "Nothing: it goes on by itself. If it happens often, lower CLERK_SYNC_SHARE.",
+    Pause.UNREACHABLE: "Nothing, if Clerk is down: it goes on by itself. Else look at CLERK_API_URL and the firewall.",
+    Pause.REFUSED: "Put a secret key that Clerk accepts into CLERK_SECRET_KEY, and it goes on by itself.",
+}
 
 
 def examine_deliveries() -> Iterator[Finding]:
     sync = backlog()
+    if sync.paused:
+        severity = warning if sync.paused is Pause.RATE_LIMITED else error
+        yield severity("sync-paused", f"{sync.paused.label}: {sync.detail}", FOR_PAUSES[sync.paused])
     if sync.oldest_pending > LATE:
         yield _late(sync)
     if sync.failed:
         yield _failed(sync)
     yield from _never_queued()
-    if not (sync.failed or sync.oldest_pending > LATE):
+    if not (sync.paused or sync.failed or sync.oldest_pending > LATE):
         yield fine(
             "sync", f"{sync.pending} changes wait to be delivered, the oldest for {sync.oldest_pending:.0f} seconds."
         )

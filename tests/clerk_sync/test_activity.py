@@ -5,11 +5,15 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import responses
 import time_machine
 from django.db import connection
+from django.test import Client
+from pytest_django import Settings
 
 from clerk_sync import tally
 from clerk_sync.activity import Recorder, record_deliveries
+from clerk_sync.delivery import deliver
 from clerk_sync.models import Activity, MetadataSync
 from tests.accounts.factories import a_user
 
@@ -80,3 +84,21 @@ def test_processes_that_write_at_once_lose_nothing() -> None:
         list(pool.map(write, range(40)))
 
     assert kept(Figure.DELIVERY) == {(NOON, "delivered"): 40}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_delivery_is_kept_with_the_time_that_it_waited(client: Client, settings: Settings) -> None:
+    settings.METRICS_TOKEN = "the-scraper-knows-this"
+    user = a_user()
+    due = {"pending_since": NOON - timedelta(seconds=42), "due_at": NOON}
+    MetadataSync.objects.filter(user=user).update(**due)
+    metadata = {"managerOSUserId": str(user.pk)}
+    with responses.RequestsMock() as transport:
+        url = f"{settings.CLERK_API_URL}/users/{user.clerk_user_id}/metadata"
+        transport.patch(url, json={"public_metadata": metadata, "updated_at": 1})
+        deliver(patience=0)
+
+    assert kept(Figure.DELIVERY) == {(NOON, "delivered"): 1}
+    assert kept(Figure.LAG) == {(NOON, ""): 42_000}
+    scraped = client.get("/metrics", headers={"authorization": f"Bearer {settings.METRICS_TOKEN}"}).text
+    assert 'manageros_deliveries_total{result="delivered"} 1.0' in scraped

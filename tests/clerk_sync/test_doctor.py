@@ -27,7 +27,7 @@ from clerk_sync.emulator.clerk import LocalClerk
 from clerk_sync.emulator.instance import Instance
 from clerk_sync.emulator.server import RunningClerk
 from clerk_sync.emulator.state import JWTTemplate
-from clerk_sync.models import Activity, MetadataSync, WebhookEvent
+from clerk_sync.models import Activity, DeliveryState, MetadataSync, WebhookEvent
 from clerk_sync.models.activity import EVER
 from tests.accounts.factories import an_organization
 from tests.clerk_sync.payloads import clerk_user, event
@@ -152,6 +152,15 @@ def let_a_delivery_fail(site: Site) -> None:
     MetadataSync.objects.update(state="failed", error="Clerk answered 422.")
 
 
+def pause(site: Site) -> None:
+    DeliveryState.objects.locked().refused("Clerk answered 401.")
+
+
+def resume(site: Site) -> None:
+    """As the worker does, with a key that works."""
+    DeliveryState.objects.locked().resume()
+
+
 def deliver(site: Site) -> None:
     MetadataSync.objects.update(state="synced", delivered_at=timezone.now(), confirmed_at=timezone.now())
 
@@ -232,6 +241,7 @@ TROUBLES: list[tuple[str, Severity, Deed, Deed]] = [
     ("backend-api-unreachable", WARNING, stop_clerk, start_clerk),
     ("cache-unreachable", ERROR, use_a_cache_that_is_down, use_a_cache_that_keeps),
     ("cache-evicts", WARNING, use_a_cache_that_evicts, use_a_cache_that_keeps),
+    ("sync-paused", ERROR, pause, resume),
     ("sync-late", WARNING, let_a_change_wait, deliver),
     ("sync-failed", WARNING, let_a_delivery_fail, deliver),
     ("users-never-synced", WARNING, forget_who_is_queued, queue_everybody),

@@ -19,7 +19,7 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, Settings
 
 from clerk_sync.jwks import MAX_AGE, published_keys
-from clerk_sync.models import MetadataSync
+from clerk_sync.models import DeliveryState, MetadataSync
 from tests.accounts.factories import a_user
 from tests.instance import ClerkInstance
 
@@ -61,7 +61,7 @@ def test_probes_are_answered_to_any_host_in_clear_without_a_cookie(
 
 @pytest.mark.django_db
 def test_a_site_in_order_is_ready(client: Client, django_assert_num_queries: DjangoAssertNumQueries) -> None:
-    with django_assert_num_queries(2):
+    with django_assert_num_queries(3):
         report = ready(client)
 
     assert report["status"] == "ready"
@@ -101,6 +101,19 @@ def test_what_could_not_be_delivered_degrades(client: Client) -> None:
     report = ready(client)
 
     assert (report["status"], report["sync"]["failed"]) == ("degraded", 1)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("pause", [DeliveryState.Pause.REFUSED, DeliveryState.Pause.UNREACHABLE])
+def test_a_paused_delivery_degrades_and_says_why_without_the_error(client: Client, pause: str) -> None:
+    DeliveryState.objects.create(pause=pause, paused_until=timezone.now(), reason="a text of Clerk's")
+
+    response = client.get("/readyz")
+
+    report = response.json()
+    assert (report["status"], report["sync"]["paused"]) == ("degraded", pause)
+    assert report["problems"] == [f"{DeliveryState.Pause(pause).label}."]
+    assert "a text of Clerk's" not in response.text
 
 
 @pytest.fixture
