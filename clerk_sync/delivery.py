@@ -218,8 +218,10 @@ def claim(limit: int) -> Claimed:
             if state.may_probe(now):
                 state.begin_probe(now)
                 return Claimed(probe=True, paused=state.reason)
-            until = state.paused_until or now
-            return Claimed(wait=(until - now).total_seconds(), paused=f"{state.get_pause_display()}: {state.reason}")
+            # Nobody waits for a key to be replaced: the run ends, and says why.
+            until = None if state.pause == DeliveryState.Pause.REFUSED else state.paused_until
+            wait_for = float("inf") if until is None else (until - now).total_seconds()
+            return Claimed(wait=wait_for, paused=f"{state.get_pause_display()}: {state.reason}")
         if state.pause:
             state.resume()
         limit = min(limit, state.permits(now))

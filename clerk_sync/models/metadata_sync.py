@@ -51,6 +51,11 @@ class MetadataSyncQuerySet(models.QuerySet["MetadataSync"]):
                 sync_marked.send(sender=self.model, clerk_user_ids=clerk_user_ids)
         return marked
 
+    def hurry(self) -> int:
+        """Let these rows wait for no back-off: someone asks for them now."""
+        waiting = self.filter(state=MetadataSync.State.PENDING, lease=None)
+        return waiting.update(due_at=Least("due_at", Value(timezone.now())))
+
     def deliverable(self, now: datetime) -> Self:
         """The rows that wait for nothing, in the order of their delivery. A leased row is due when its lease ends."""
         return self.filter(state=MetadataSync.State.PENDING, due_at__lte=now).order_by("priority", "due_at")

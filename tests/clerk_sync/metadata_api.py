@@ -16,6 +16,7 @@ Answer = tuple[int, dict[str, str], str]
 
 class MetadataApi:
     def __init__(self, mock: responses.RequestsMock) -> None:
+        self.mock = mock
         self.metadata: dict[str, dict[str, Any]] = {}
         self.calls: list[str] = []
         self.next: list[Answer | Exception | Callable[[str], None]] = []
