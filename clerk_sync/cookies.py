@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from clerk_sync.instance import ClerkInstance
-from clerk_sync.tokens import unverified_payload
+from clerk_sync.strict_jwt import unverified_payload
 
 SESSION = "__session"
 CLIENT_UAT = "__client_uat"

@@ -5,28 +5,20 @@ knows from its own cookie whether the session goes on, and returns it with new c
 Everything here is a function of its arguments; `clerk_sync.identification` brings the request and the network.
 """
 
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-from django.conf import settings
-
-from clerk_sync import cookies
 from clerk_sync.backend_api import API_VERSION
 from clerk_sync.instance import ClerkInstance
 from clerk_sync.refusals import Reason, Refusal, TokenRefused
-from clerk_sync.tokens import SessionClaims, Verifier, check_times, unverified_payload
+from clerk_sync.session_claims import SessionClaims
+from clerk_sync.strict_jwt import unverified_payload
 
 # Redirects within the counter's life of two seconds, after which another would be a loop.
 MAX_REDIRECTS = 3
 REDIRECT_COUNT_LIFE = 2
-
-# RFC 6265, 4.1.1
-COOKIE_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-COOKIE_VALUE = re.compile(r"[\x21\x23-\x2B\x2D-\x3A\x3C-\x5B\x5D-\x7E]*")
-SECONDS = re.compile(r"-?[0-9]{1,10}")
 
 # What Clerk and its pages put into the query, and must not stay in the address.
 QUERY_NAMES = frozenset(
@@ -204,109 +196,3 @@ def without_clerk_query(url: str) -> str:
     parts = urlsplit(url)
     kept = [(name, value) for name, value in parse_qsl(parts.query, keep_blank_values=True) if name not in QUERY_NAMES]
     return urlunsplit(parts._replace(query=urlencode(kept)))
-
-
-# --- What Clerk sends back
-
-
-@dataclass(frozen=True, slots=True)
-class CookieToSet:
-    """A cookie of Clerk's for this site; the fields are `HttpResponse.set_cookie`'s."""
-
-    name: str
-    value: str
-    max_age: int | None = None
-    expires: str | None = None
-    domain: str | None = None
-    secure: bool = False
-    httponly: bool = False
-    samesite: str | None = "Lax"
-
-
-def handshake_cookies(token: str, verifier: Verifier, instance: ClerkInstance, *, host: str) -> dict[str, CookieToSet]:
-    """The cookies that a handshake payload asks for, by name, those of this instance alone.
-
-    Raises TokenRefused unless the instance signed it as a handshake: the author of a JWT template may put a
-    `handshake` claim into tokens too, and whoever holds one could plant cookies with it.
-    """
-    header, payload = verifier.signed_content(token)
-    category = header.get("cat", settings.CLERK_TOKEN_CATEGORIES["unspecified"])
-    is_handshake = category == settings.CLERK_TOKEN_CATEGORIES["session"] or (
-        # Where the category says nothing, a `sub` does: no template can leave it out.
-        category == settings.CLERK_TOKEN_CATEGORIES["unspecified"] and "sub" not in payload
-    )
-    if not is_handshake:
-        raise TokenRefused(Reason.HANDSHAKE_INVALID, "It is not a handshake token.")
-    check_times(payload)
-    directives = payload.get("handshake")
-    if not isinstance(directives, tuple) or not all(isinstance(directive, str) for directive in directives):
-        raise TokenRefused(Reason.HANDSHAKE_INVALID, "It holds no cookies.")
-    return _own_cookies(directives, instance, host)
-
-
-def _own_cookies(directives: Sequence[str], instance: ClerkInstance, host: str) -> dict[str, CookieToSet]:
-    names = (cookies.SESSION, cookies.CLIENT_UAT, cookies.REFRESH, cookies.DEV_BROWSER)
-    own_names = {*names, *(f"{name}_{instance.cookie_suffix}" for name in names)}
-    found = {}
-    for directive in directives:
-        cookie = parsed_cookie(directive, instance, host)
-        if cookie is not None and cookie.name in own_names:
-            found[cookie.name] = cookie
-    return found
-
-
-def parsed_cookie(directive: str, instance: ClerkInstance, host: str) -> CookieToSet | None:
-    """A `Set-Cookie` value, taken apart; None for what is none.
-
-    `http.cookies` would do, but drops a whole cookie for an attribute that it does not know, such as Partitioned.
-    """
-    pair, *attributes = directive.split(";")
-    name, _, value = pair.strip().partition("=")
-    if not COOKIE_NAME.fullmatch(name) or not COOKIE_VALUE.fullmatch(value):
-        return None
-    given = dict(map(_attribute, attributes))
-    return CookieToSet(
-        name=name,
-        value=value,
-        max_age=int(given["max-age"]) if SECONDS.fullmatch(given.get("max-age", "")) else None,
-        expires=given.get("expires"),
-        domain=_shared_domain(name, given.get("domain"), instance, host),
-        secure="secure" in given,
-        httponly="httponly" in given,
-        samesite={"strict": "Strict", "none": "None"}.get(given.get("samesite", "").lower(), "Lax"),
-    )
-
-
-def _attribute(attribute: str) -> tuple[str, str]:
-    name, _, value = attribute.partition("=")
-    return name.strip().lower(), value.strip()
-
-
-def _shared_domain(name: str, domain: str | None, instance: ClerkInstance, host: str) -> str | None:
-    """Only the sign-in time is shared by the sites of a domain, and only in production with the Frontend API's domain
-    (clerk.example.com shares with example.com). Every other cookie stays with this host."""
-    domain = (domain or "").lstrip(".").lower()
-    parent = (urlsplit(instance.frontend_api_url).hostname or "").partition(".")[2]
-    host = host.rsplit(":", 1)[0].lower()
-    is_shared = name.startswith(cookies.CLIENT_UAT) and instance.is_production
-    return domain if is_shared and domain == parent and (host == domain or host.endswith(f".{domain}")) else None
-
-
-def is_leftover(taken: Mapping[str, CookieToSet], present: Mapping[str, str]) -> bool:
-    """Whether the session that a payload brings is older than the one that the browser has by now.
-
-    The payload's cookie is shared by the sites of a domain, and one that another site did not take would hide every
-    session after it.
-    """
-    brought = [_issued_at(cookie.value) for name, cookie in taken.items() if name.startswith(cookies.SESSION)]
-    return any(brought) and max(brought) < max(_issued_at(present.get(name, "")) for name in taken)
-
-
-def _issued_at(token: str) -> int:
-    issued_at = (unverified_payload(token) or {}).get("iat")
-    return issued_at if type(issued_at) is int else 0
-
-
-def with_cookies_set(current: Mapping[str, str], to_set: Mapping[str, CookieToSet]) -> dict[str, str]:
-    """The request's cookies as they would be had the browser already taken these."""
-    return {**current, **{name: cookie.value for name, cookie in to_set.items()}}

@@ -14,10 +14,13 @@ from accounts.identity import ANONYMOUS, ManagerOSUser
 from accounts.impersonation import current_actor
 from accounts.models import User
 from clerk_sync import backend_api, cookies, handshake, tally
-from clerk_sync.handshake import Action, CookieToSet, Need, Situation
+from clerk_sync.handshake import Action, Need, Situation
+from clerk_sync.handshake_payload import CookieToSet, handshake_cookies, is_leftover, with_cookies_set
 from clerk_sync.instance import ClerkInstance, clerk_instance
 from clerk_sync.refusals import IdentityUnavailable, Reason, Refusal, TokenRefused
-from clerk_sync.tokens import Place, SessionClaims, admit, site_verifier, unverified_payload, verify
+from clerk_sync.session_claims import SessionClaims
+from clerk_sync.strict_jwt import unverified_payload
+from clerk_sync.tokens import Place, admit, site_verifier, verify
 from clerk_sync.users import Identity, claims_are_stale, identified
 
 logger = logging.getLogger(__name__)
@@ -116,7 +119,7 @@ class Identification:
         present: Mapping[str, str] = self.request.COOKIES
         payload = self._handshake_payload(instance)
         if payload is not None and (taken := self._taken_handshake(payload, instance)):
-            present = handshake.with_cookies_set(present, taken)
+            present = with_cookies_set(present, taken)
             self.cookies_to_set |= taken
         return self._decided(present, instance)
 
@@ -158,7 +161,7 @@ class Identification:
         """The cookies that Clerk sent back. In development they are set on a redirect to an address without it."""
         host = self.request.get_host()
         try:
-            taken = handshake.handshake_cookies(payload, site_verifier(), instance, host=host)
+            taken = handshake_cookies(payload, site_verifier(), instance, host=host)
         except TokenRefused as refused:
             if not instance.is_production:
                 raise TokenRefused(Reason.HANDSHAKE_INVALID, str(refused)) from None
@@ -167,7 +170,7 @@ class Identification:
             taken = {}
         if instance.is_production:
             self.cookies_to_set[cookies.HANDSHAKE] = CookieToSet(cookies.HANDSHAKE, "", max_age=0)
-            return {} if handshake.is_leftover(taken, self.request.COOKIES) else taken
+            return {} if is_leftover(taken, self.request.COOKIES) else taken
         self.cookies_to_set |= taken
         here = handshake.without_clerk_query(self.request.build_absolute_uri())
         raise GoToClerk(here, status="handshake", reason="handshake-taken")

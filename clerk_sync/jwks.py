@@ -51,6 +51,8 @@ class PublishedKeys:
         """
         key = self._keys.get(key_id)
         if key is None:
+            if not key_id:  # every token of Clerk's names its key
+                raise TokenRefused(Reason.TOKEN_KEY_UNKNOWN)
             if flight := self._refresh():
                 flight.wait(DEADLINE)
             key = self._keys.get(key_id)

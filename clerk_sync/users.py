@@ -19,7 +19,8 @@ from clerk_sync.freshness import Verdict
 from clerk_sync.models import EndedSession, MetadataSync
 from clerk_sync.provisioning import ClerkUnavailable, UnknownClerkUser, provision
 from clerk_sync.refusals import IdentityUnavailable, Reason, TokenRefused
-from clerk_sync.tokens import MAX_CACHED_TOKENS, SessionClaims
+from clerk_sync.session_claims import SessionClaims
+from clerk_sync.tokens import MAX_CACHED_TOKENS
 
 # As Python writes one, and no other spelling: ids are compared, and name what is kept in the cache.
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")

@@ -14,7 +14,8 @@ from clerk_sync.doctor.findings import Finding, error, fine, warning
 from clerk_sync.instance import clerk_instance
 from clerk_sync.jwks import DEADLINE, fetched_keys, published_keys
 from clerk_sync.refusals import IdentityUnavailable
-from clerk_sync.tokens import LEEWAY, PemKey
+from clerk_sync.session_claims import LEEWAY
+from clerk_sync.tokens import PemKey
 
 SAME_PAGE = "Take the publishable key, the secret key and the JWKS public key from the same page: API keys."
 

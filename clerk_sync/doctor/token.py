@@ -16,7 +16,9 @@ from clerk_sync.freshness import Verdict
 from clerk_sync.instance import clerk_instance
 from clerk_sync.models import EndedSession
 from clerk_sync.refusals import IdentityUnavailable, Reason, TokenRefused
-from clerk_sync.tokens import Kind, Place, SessionClaims, admit, session_claims, unverified_content, verifier
+from clerk_sync.session_claims import Kind, SessionClaims, session_claims
+from clerk_sync.strict_jwt import unverified_content
+from clerk_sync.tokens import Place, admit, verifier
 from clerk_sync.users import carried_identity
 
 

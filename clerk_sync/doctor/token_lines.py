@@ -12,7 +12,8 @@ from clerk_sync.doctor.claims import CLAIMS_BUDGET, COOKIE_BUDGET, json_size
 from clerk_sync.instance import clerk_instance
 from clerk_sync.models import EndedSession
 from clerk_sync.refusals import Reason, TokenRefused
-from clerk_sync.tokens import check_times, is_authorized_party, token_kind
+from clerk_sync.session_claims import check_times, token_kind
+from clerk_sync.tokens import is_authorized_party
 
 Object = Mapping[str, Any]
 

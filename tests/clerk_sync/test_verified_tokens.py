@@ -11,7 +11,8 @@ from pytest_django import Settings
 from accounts.models import User
 from clerk_sync import freshness, tokens
 from clerk_sync.refusals import Reason, TokenRefused
-from clerk_sync.tokens import LEEWAY, MAX_CACHED_TOKEN_BYTES, MAX_CACHED_TOKENS, Verifier
+from clerk_sync.session_claims import LEEWAY
+from clerk_sync.tokens import MAX_CACHED_TOKEN_BYTES, MAX_CACHED_TOKENS, Verifier
 from tests.instance import ClerkInstance, claims_of, sign_in
 
 
