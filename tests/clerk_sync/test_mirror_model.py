@@ -38,7 +38,7 @@ pytestmark = [pytest.mark.prove, pytest.mark.django_db(transaction=True)]
 EMAILS = ["ada@example.com", "ADA@Example.com", "bea@example.com", "cy@example.com", "staff@example.com"]
 NAMES = ["Ada", "Bea", "", "N" * 300]
 AT_A_TIME = 16
-EXAMPLES = at_length(4, 80)
+EXAMPLES = at_length(4, 130)
 STEPS = at_length(30, 50)
 
 Task = Callable[[], object]
