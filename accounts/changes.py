@@ -6,7 +6,7 @@ listens can write its own rows in the same transaction: committed together or no
 transaction of the caller's, as Django's own operations set none: a caller who goes on after an error sets one.
 """
 
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from django.db import models, transaction
 from django.dispatch import Signal
@@ -16,8 +16,8 @@ M = TypeVar("M", bound=models.Model)
 # sender: the model; rows: the queryset about to be updated; values: field name -> new value or expression.
 # Sent before the statement, while `rows` still selects what will change.
 rows_updating = Signal()
-# The same arguments and `primary_keys` of the rows, after the statement. Sent for updates of a relation or of a unique
-# column alone, because only then do the rows belong to someone else than before.
+# The same arguments and `primary_keys` of the rows, after the statement. Sent for updates of a relation, or of what
+# the queryset's `moving_fields` name, because only then do the rows belong to someone else than before.
 rows_updated = Signal()
 # sender: the model; objects: the created instances.
 rows_created = Signal()
@@ -29,11 +29,12 @@ rows_deleting = Signal()
 class ObservedQuerySet(models.QuerySet[M]):
     """A queryset whose bulk operations send the signals above. `bulk_update()` goes through `update()`."""
 
+    moving_fields: ClassVar[frozenset[str]] = frozenset()
+
     def update(self, **values: Any) -> int:
         with transaction.atomic(using=self.db, savepoint=False):
             rows_updating.send(sender=self.model, rows=self, values=values, using=self.db)
-            fields = [self.model._meta.get_field(name) for name in values]
-            moves = any(field.is_relation or getattr(field, "unique", False) for field in fields)
+            moves = any(name in self.moving_fields or self.model._meta.get_field(name).is_relation for name in values)
             primary_keys = list(self.values_list("pk", flat=True)) if moves else []
             count = super().update(**values)
             if moves:

@@ -20,7 +20,7 @@ from django.db.models import BooleanField, Exists, Value
 from accounts.models import Membership, User
 from clerk_sync.clerk_user import ClerkUser
 from clerk_sync.freshness import announce_readmitted, announce_signed_out
-from clerk_sync.models import DeletedClerkUser
+from clerk_sync.models import DeletedClerkUser, MetadataSync
 from clerk_sync.turns import OvertakenError, again_if_overtaken, take_turns
 
 logger = logging.getLogger(__name__)
@@ -75,7 +75,7 @@ def find_held(clerk_user: ClerkUser, **also: Any) -> dict[str, Any] | None:
     if clerk_user.email:
         others = Exists(User.objects.filter(email=clerk_user.email).exclude(clerk_user_id=clerk_user.id))
     rows = User.objects.filter(clerk_user_id=clerk_user.id).annotate(email_is_taken=others, **also)
-    held: dict[str, Any] | None = rows.values("pk", "email_is_taken", *MIRRORED, *also).first()
+    held: dict[str, Any] | None = rows.values("pk", "email_is_taken", "metadata_sync__state", *MIRRORED, *also).first()
     return held
 
 
@@ -88,7 +88,11 @@ def apply_user(clerk_user: ClerkUser, held: dict[str, Any] | None) -> Mirrored:
     """Apply what Clerk says to what is held. Inside the caller's transaction, which OvertakenError must roll back."""
     if held is None:
         return _admit(clerk_user)
-    return Mirrored(_update(clerk_user, held), held["pk"])
+    outcome = _update(clerk_user, held)
+    # What the confirmation asks for itself is known already: without it two queries would find out that there is none.
+    if outcome != Outcome.STALE and held["metadata_sync__state"] == MetadataSync.State.SYNCED:
+        MetadataSync.objects.confirm(clerk_user.id, clerk_user.public_metadata, clerk_user.updated_at)
+    return Mirrored(outcome, held["pk"])
 
 
 def apply_deletion(clerk_user_id: str, at: datetime) -> Outcome:
@@ -108,6 +112,8 @@ def apply_deletion(clerk_user_id: str, at: datetime) -> Outcome:
     user.deactivated_by_clerk = True
     user.clerk_updated_at = END_OF_TIME
     user.save(update_fields=["email", "is_active", "deactivated_by_clerk", "clerk_updated_at"])
+    # Nothing can be delivered to a user whom Clerk has no more.
+    MetadataSync.objects.filter(pk=clerk_user_id).delete()
     transaction.on_commit(partial(announce_signed_out, clerk_user_id))
     return Outcome.UPDATED
 

@@ -28,6 +28,8 @@ class LowercaseEmailField(models.EmailField):  # type: ignore[type-arg]  # gener
 
 
 class UserQuerySet(ObservedQuerySet["User"]):
+    moving_fields = frozenset({"clerk_user_id"})
+
     def delete(self) -> tuple[int, dict[str, int]]:
         with kept_rules(Membership.objects.filter(user__in=self.order_by())):
             return super().delete()

@@ -16,7 +16,8 @@ from pytest_django import DjangoAssertNumQueries
 from accounts.models import Membership, Organization, User
 from clerk_sync.freshness import is_signed_out
 from clerk_sync.inbox import replay
-from clerk_sync.models import DeletedClerkUser, EndedSession, WebhookEvent
+from clerk_sync.metadata import desired_metadata, digest
+from clerk_sync.models import DeletedClerkUser, EndedSession, MetadataSync, WebhookEvent
 from tests.accounts.factories import an_organization
 from tests.clerk_sync.payloads import EXAMPLES, NOW, clerk_user, deletion, event, published
 from tests.instance import signed_webhook
@@ -174,20 +175,81 @@ def test_replay_of_an_old_event_changes_nothing() -> None:
     assert User.objects.get().name == "New Doe Updated"
 
 
+# --- Our own writes, as Clerk tells of them
+
+
+@pytest.fixture
+def synced() -> MetadataSync:
+    """A user whose metadata was delivered, at the time NOW of Clerk's clock."""
+    deliver(event("user.created", clerk_user(email="a@example.com")), "msg_0")
+    (metadata,) = desired_metadata([User.objects.get().pk]).values()
+    MetadataSync.objects.update(state="synced", held_digest=digest(metadata), claims_after=NOW)
+    return MetadataSync.objects.get()
+
+
+def ours() -> dict[str, str | None]:
+    (metadata,) = desired_metadata([User.objects.get().pk]).values()
+    return dict(metadata)
+
+
+def test_echo_of_our_own_write_confirms_it_and_queues_nothing(synced: MetadataSync) -> None:
+    echo = clerk_user(email="a@example.com", public_metadata=ours() | {"theirs": 1}, updated_at=NOW)
+
+    assert deliver(event("user.updated", echo)) == APPLIED
+
+    synced.refresh_from_db()
+    assert (synced.state, synced.confirmed_at is None) == ("synced", False)
+
+
+def test_metadata_that_somebody_changed_at_clerk_is_repaired(synced: MetadataSync) -> None:
+    changed = clerk_user(email="a@example.com", public_metadata=ours() | {"role": "owner"}, updated_at=NOW + 1)
+
+    deliver(event("user.updated", changed))
+
+    synced.refresh_from_db()
+    assert synced.state == "pending"
+
+
+def test_change_of_name_or_email_queues_nothing(synced: MetadataSync) -> None:
+    renamed = clerk_user(email="b@example.com", first_name="New", public_metadata=ours(), updated_at=NOW + 1)
+
+    deliver(event("user.updated", renamed))
+
+    synced.refresh_from_db()
+    assert (synced.state, synced.version) == ("synced", 1)
+
+
+def test_nothing_is_left_to_deliver_to_a_deleted_user(synced: MetadataSync) -> None:
+    deliver(deletion())
+
+    assert not MetadataSync.objects.exists()
+
+
 # --- Cost
 
 
-def test_queries_of_an_applied_update(django_assert_max_num_queries: DjangoAssertNumQueries) -> None:
-    deliver(event("user.created", clerk_user(email="a@example.com")), "msg_1")
+def test_queries_of_an_update_with_a_new_name_and_email_that_also_confirms(
+    synced: MetadataSync, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    update = clerk_user(email="b@example.com", first_name="New", public_metadata=ours(), updated_at=NOW + 1)
 
     with django_assert_max_num_queries(4):
-        assert deliver(event("user.updated", clerk_user(email="b@example.com", updated_at=NOW + 1)), "msg_2") == APPLIED
+        assert deliver(event("user.updated", update)) == APPLIED
+
+    assert User.objects.get().email == "b@example.com"
+
+
+def test_queries_of_an_update_while_a_delivery_waits(django_assert_max_num_queries: DjangoAssertNumQueries) -> None:
+    deliver(event("user.created", clerk_user()), "msg_1")
+
+    with django_assert_max_num_queries(3):
+        assert deliver(event("user.updated", clerk_user(updated_at=NOW + 1)), "msg_2") == APPLIED
 
 
 def test_queries_of_a_duplicate(django_assert_max_num_queries: DjangoAssertNumQueries) -> None:
     deliver(event("user.created", clerk_user()))
 
-    with django_assert_max_num_queries(2):
+    with django_assert_max_num_queries(1):
         assert deliver(event("user.created", clerk_user())) == DUPLICATE
 
 
