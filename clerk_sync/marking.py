@@ -153,7 +153,7 @@ def remember_stored(
         pass
     elif fields := fed(sender, update_fields):
         rows = sender._base_manager.filter(pk=instance.pk).select_for_update(no_key=True)
-        stored = rows.values(*fields).first()
+        stored = rows.values(*sorted(fields)).first()
     vars(instance)["_stored_feeds"] = stored
 
 
