@@ -17,7 +17,7 @@ MARGIN = 12
 class Box:
     person: Person
     x: int
-    y: float
+    y: int
     # The connection from the manager's box, as an SVG path; empty for a head.
     path: str = ""
 
@@ -30,7 +30,7 @@ class Chart:
 
 
 def draw(people: Collection[Person]) -> Chart:
-    """Heads at the left, reports to their right: names are read in lines, so a wide organization grows downwards.
+    """Heads at the left, reports to their right, the first beside their manager: a wide organization grows downwards.
 
     Whose manager is not among the people is a head. No recursion: a line of 1,000 managers is drawn too.
     """
@@ -50,7 +50,7 @@ def draw(people: Collection[Person]) -> Chart:
             stack += [(report, depth + 1, False) for report in reversed(below)]
             continue
         if below:
-            y = (boxes[below[0].pk].y + boxes[below[-1].pk].y) / 2
+            y = boxes[below[0].pk].y
         else:
             y = MARGIN + rows * ROW
             rows += 1
@@ -64,6 +64,6 @@ def connect(boxes: dict[UUID, Box]) -> None:
     for box in boxes.values():
         manager = boxes.get(box.person.manager_id) if box.person.manager_id else None
         if manager is not None:
-            start, end = manager.y + BOX_HEIGHT / 2, box.y + BOX_HEIGHT / 2
+            start, end = manager.y + BOX_HEIGHT // 2, box.y + BOX_HEIGHT // 2
             middle = box.x - 23
-            box.path = f"M{manager.x + BOX_WIDTH} {start:g}H{middle}V{end:g}H{box.x}"
+            box.path = f"M{manager.x + BOX_WIDTH} {start}H{middle}V{end}H{box.x}"
