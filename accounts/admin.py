@@ -9,7 +9,7 @@ from django.core.exceptions import ValidationError
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
-from accounts.models import Membership, Organization, Person, Role, User
+from accounts.models import Change, Invitation, Membership, Organization, Person, Role, User
 
 
 class RuledAdmin(admin.ModelAdmin[Any]):
@@ -95,6 +95,23 @@ class OrganizationAdmin(RuledAdmin):
         owners = Count("memberships", filter=Q(memberships__role=Role.OWNER))
         return Organization.objects.annotate(owner_count=owners)
 
+    def get_deleted_objects(
+        self, objs: Any, request: HttpRequest
+    ) -> tuple[list[str], dict[str, int], set[str], list[str]]:
+        """Numbers of what goes with the organizations; Django would list it, all 100,000 of it."""
+        organizations = [organization.pk for organization in objs]
+        counts = {
+            str(model._meta.verbose_name_plural): model._default_manager.filter(organization__in=organizations).count()
+            for model in (Membership, Person, Invitation, Change)
+        }
+        missing = set() if self.has_delete_permission(request) else {"organization"}
+        return (
+            [str(organization) for organization in objs],
+            {"organizations": len(organizations), **counts},
+            missing,
+            [],
+        )
+
     @admin.display(description="owners", ordering="owner_count")
     def owners(self, organization: Any) -> str:
         return str(organization.owner_count or "none: the last one was deleted at Clerk")
@@ -129,3 +146,43 @@ class PersonAdmin(RuledAdmin):
     search_fields = ["name", "email", "title"]
     autocomplete_fields = ["organization", "user", "manager"]
     readonly_fields = ["created_at"]
+
+
+@admin.register(Invitation)
+class InvitationAdmin(RuledAdmin):
+    list_display = ["email", "organization", "role", "invited_by", "expires_at", "accepted_at", "revoked_at"]
+    list_filter = ["role", ("accepted_at", admin.EmptyFieldListFilter), ("revoked_at", admin.EmptyFieldListFilter)]
+    list_select_related = ["organization", "invited_by"]
+    search_fields = ["email", "organization__name", "organization__slug"]
+    autocomplete_fields = ["organization"]
+    readonly_fields = ["organization", "email", "invited_by", "created_at", "accepted_at", "revoked_at"]
+    actions = ["revoke"]
+
+    @admin.action(description="Revoke")
+    def revoke(self, request: HttpRequest, invitations: QuerySet[Invitation]) -> None:
+        for invitation in invitations:
+            invitation.revoke()
+        self.message_user(request, "Revoked.", messages.SUCCESS)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Whoever invites does so on the site, where the rules about it are."""
+        return False
+
+
+@admin.register(Change)
+class ChangeAdmin(RuledAdmin):
+    """The history of every organization, to be read."""
+
+    list_display = ["at", "organization", "kind", "subject", "detail", "by", "impersonator"]
+    list_filter = ["kind", "at"]
+    list_select_related = ["organization", "by"]
+    search_fields = ["subject", "organization__name", "by__email"]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Change | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Change | None = None) -> bool:
+        return False

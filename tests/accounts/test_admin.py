@@ -7,7 +7,7 @@ from django.test import Client
 from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries
 
-from accounts.models import Membership, Organization, Person, Role, User
+from accounts.models import Change, Invitation, Membership, Organization, Person, Role, User
 from tests.accounts.factories import a_member, a_person, a_user, an_organization
 
 pytestmark = pytest.mark.django_db
@@ -102,6 +102,39 @@ def test_user_is_created_with_an_email_alone(staff: Client) -> None:
 
     assert answer.status_code == 302, answer.context["errors"]
     assert not User.objects.get(email="new@example.com").has_usable_password()
+
+
+def test_deleting_a_large_organization_names_numbers_alone(
+    staff: Client, owner: Membership, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    acme = owner.organization
+    Person.objects.bulk_create(Person(organization=acme, name=f"Number {n}") for n in range(500))
+
+    with django_assert_max_num_queries(12):
+        asked = staff.get(page("organization_delete", acme.pk)).content.decode()
+    staff.post(page("organization_delete", acme.pk), {"post": "yes"})
+
+    assert "500" in asked
+    assert "Number 7" not in asked
+    assert not Organization.objects.exists()
+
+
+def test_history_is_read_only(staff: Client, owner: Membership) -> None:
+    change = Change.objects.first()
+    assert change is not None
+
+    assert staff.post(reverse("admin:accounts_change_change", args=[change.pk]), {"subject": "x"}).status_code == 403
+    assert staff.post(reverse("admin:accounts_change_delete", args=[change.pk]), {"post": "yes"}).status_code == 403
+    assert staff.get(page("change_changelist")).status_code == 200
+
+
+def test_invitations_are_revoked_by_an_action(staff: Client, owner: Membership) -> None:
+    invitation = Invitation.objects.invite(owner.organization, "a@example.com", Role.MEMBER, by_id=owner.user_id)
+
+    staff.post(page("invitation_changelist"), {"action": "revoke", "_selected_action": [invitation.pk]})
+
+    assert not Invitation.objects.open().exists()
+    assert Change.objects.filter(kind="revoked", by__email="root@example.com").exists()
 
 
 @pytest.mark.parametrize("name", ["user", "organization", "membership", "person"])
