@@ -9,6 +9,7 @@ from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from clerk_sync import sync_admin  # noqa: F401  registers the models of the metadata sync
 from clerk_sync.clerk_user import MalformedPayloadError
 from clerk_sync.inbox import replay
 from clerk_sync.models import WebhookEvent

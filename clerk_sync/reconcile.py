@@ -4,6 +4,7 @@ Marks queue every change that the ORM makes. What no hook can see (raw SQL here,
 found here. Both ways read in pages and keep nothing from one to the next, so they can be interrupted and run again.
 """
 
+import logging
 from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
@@ -22,6 +23,9 @@ from clerk_sync.marking import link, mark
 from clerk_sync.metadata import NO_METADATA, Metadata, desired_metadata, digest, read_metadata
 from clerk_sync.models import DeliveryState, MetadataSync
 from clerk_sync.pull import with_retries
+from clerk_sync.tasks import task
+
+logger = logging.getLogger(__name__)
 
 PAGE = 5000  # of our own rows: short transactions, and flat memory
 NAMED = 100  # users that Clerk lets one call name
@@ -107,6 +111,13 @@ def verify_users(users: Any, *, repair: bool) -> Iterator[Verification]:
         verify_page(page, found, repair=repair)
         found.gone += sorted(set(named) - {user["id"] for user in page})
         yield found
+
+
+@task()
+def verify_chosen(clerk_user_ids: list[str]) -> None:
+    """Compare these users with what Clerk really holds, and queue repairs: in a worker."""
+    for found in verify_users(User.objects.filter(clerk_user_id__in=clerk_user_ids), repair=True):
+        logger.info("Verified %d of %d users: %s", found.seen, len(clerk_user_ids), dict(found.counts))
 
 
 def read_page(**query: Any) -> list[dict[str, Any]]:

@@ -19,6 +19,8 @@ if TYPE_CHECKING or django.VERSION < (6, 0):
 else:
     from django.tasks import task, task_backends
 
+__all__ = ["deliver_pending", "task", "wake", "wake_at"]
+
 # Seconds after which a worker lets its other tasks have a turn. The rest is delivered by another wake-up.
 TURN = 20.0
 
