@@ -4,15 +4,22 @@ import json
 from typing import Any
 
 from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.template.response import TemplateResponse
+from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from clerk_sync import sync_admin  # noqa: F401  registers the models of the metadata sync
+from clerk_sync import (
+    picture,
+    sync_admin,  # noqa: F401  registers the models of the metadata sync
+)
+from clerk_sync.backlog import backlog
 from clerk_sync.clerk_user import MalformedPayloadError
 from clerk_sync.inbox import replay
-from clerk_sync.models import WebhookEvent
+from clerk_sync.models import Activity, WebhookEvent
 
 
 @admin.register(WebhookEvent)
@@ -50,6 +57,36 @@ class WebhookEventAdmin(admin.ModelAdmin[WebhookEvent]):
 
     def has_replay_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("clerk_sync.change_webhookevent")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(Activity)
+class ActivityAdmin(admin.ModelAdmin[Activity]):
+    """The last day as a picture; the rows behind it are of no interest one by one."""
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> TemplateResponse:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        context = self.admin_site.each_context(request) | {
+            "title": "The last day of the metadata sync",
+            "opts": self.opts,
+            "charts": picture.charts(timezone.now()),
+            "sync": backlog(),
+            "bar_width": picture.BAR - 1,
+            "width": picture.WIDTH,
+            "height": picture.HEIGHT,
+            "view_width": picture.WIDTH + 50,
+            "view_height": picture.HEIGHT + 24,
+        }
+        return TemplateResponse(request, "admin/clerk_sync/activity/change_list.html", context)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

@@ -29,9 +29,10 @@ from clerk_sync.emulator.server import RunningClerk
 from clerk_sync.emulator.state import JWTTemplate
 from clerk_sync.models import Activity, DeliveryState, MetadataSync, WebhookEvent
 from clerk_sync.models.activity import EVER
+from manageros.settings import cache as cache_config
 from tests.accounts.factories import an_organization
 from tests.clerk_sync.payloads import clerk_user, event
-from tests.redis_server import running_redis
+from tests.redis import RedisServer
 
 pytestmark = pytest.mark.django_db
 
@@ -45,7 +46,7 @@ class Site:
     settings: Settings
     running: RunningClerk
     other: RunningClerk
-    redis: str
+    redis: str  # its address
 
     @property
     def clerk(self) -> LocalClerk:
@@ -60,20 +61,13 @@ class Site:
         self.settings.CLERK_WEBHOOK_SIGNING_SECRET = [instance.webhook_secret]
 
     def use_cache(self, url: str) -> None:
-        redis = {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": url}
-        self.settings.CACHES = {"default": redis}
-
-
-@pytest.fixture(scope="module")
-def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with running_redis(tmp_path_factory.mktemp("redis")) as url:
-        yield url
+        self.settings.CACHES = {"default": cache_config(url)}
 
 
 @pytest.fixture
-def site(settings: Settings, redis_url: str) -> Iterator[Site]:
+def site(settings: Settings, redis_server: RedisServer) -> Iterator[Site]:
     with RunningClerk(LocalClerk(Instance())) as running, RunningClerk(LocalClerk(Instance())) as other:
-        site = Site(settings, running, other, redis_url)
+        site = Site(settings, running, other, redis_server.url)
         site.use(running)
         use_a_cache_that_keeps(site)
         an_organization()
@@ -141,7 +135,7 @@ def use_a_cache_that_keeps(site: Site) -> None:
 
 
 def use_a_cache_of_each_process(site: Site) -> None:
-    site.settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+    site.use_cache("locmem://")
 
 
 def let_a_change_wait(site: Site) -> None:
