@@ -13,6 +13,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from clerk_sync import (
+    invitation_admin,  # noqa: F401  registers the emails that Clerk is asked to send
     picture,
     sync_admin,  # noqa: F401  registers the models of the metadata sync
 )

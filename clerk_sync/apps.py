@@ -6,4 +6,5 @@ class ClerkSyncConfig(AppConfig):
     verbose_name = "Clerk"
 
     def ready(self) -> None:
-        from clerk_sync import checks, marking, schema  # noqa: F401  they register themselves, once the app registry is there
+        # They register themselves, once the app registry is there.
+        from clerk_sync import checks, invitation_queue, marking, schema  # noqa: F401

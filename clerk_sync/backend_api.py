@@ -106,6 +106,12 @@ def refresh_session(
     return token
 
 
+def create_invitation(email: str, *, valid_days: int, ignore_existing: bool = False) -> dict[str, Any]:
+    """Have Clerk send an invitation. `Permanent` where it knows the address already, but for `ignore_existing`."""
+    body = {"email_address": email, "expires_in_days": valid_days, "ignore_existing": ignore_existing, "notify": True}
+    return _object(_call("POST", "/invitations", body=body))
+
+
 def revoke_session(session_id: str) -> None:
     """End a session, with every token that it could still mint."""
     _call("POST", f"/sessions/{_id(session_id)}/revoke")

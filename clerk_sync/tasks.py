@@ -12,6 +12,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from clerk_sync.delivery import deliver
+from clerk_sync.invitations import send_pending
 from clerk_sync.models import DeliveryState
 
 if TYPE_CHECKING or django.VERSION < (6, 0):
@@ -30,6 +31,18 @@ def deliver_pending() -> None:
     outcome = deliver(seconds=TURN)
     if outcome.next_at is not None:
         wake_at(outcome.next_at)
+
+
+@task()
+def send_invitations() -> None:
+    outcome = send_pending(seconds=TURN)
+    # A run that found nothing to do leaves the next time to the one that did.
+    if outcome.attempted and outcome.next_at is not None and task_backends[send_invitations.backend].supports_defer:
+        send_invitations.using(run_after=outcome.next_at).enqueue()
+
+
+def wake_for_invitations() -> None:
+    send_invitations.enqueue()
 
 
 def wake() -> None:

@@ -4,6 +4,7 @@ from clerk_sync.models.activity import Activity
 from clerk_sync.models.deleted_clerk_user import DeletedClerkUser
 from clerk_sync.models.delivery_state import DeliveryState
 from clerk_sync.models.ended_session import EndedSession
+from clerk_sync.models.invitation_email import InvitationEmail
 from clerk_sync.models.metadata_sync import MetadataSync, Priority, sync_marked
 from clerk_sync.models.webhook_event import WebhookEvent
 
@@ -12,6 +13,7 @@ __all__ = [
     "DeletedClerkUser",
     "DeliveryState",
     "EndedSession",
+    "InvitationEmail",
     "MetadataSync",
     "Priority",
     "WebhookEvent",
