@@ -13,14 +13,18 @@ $(STAMP): requirements-dev.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
 	touch $(STAMP)
 
-# Clerk's own SDKs for Python and JavaScript, for tests/clients alone. Needs npm.
+# Clerk's own SDKs for Python and JavaScript, and ClerkJS without its 400 dependencies, which are built into it: for
+# tests/clients alone. Needs npm.
 clients: .clients/installed
 
-.clients/installed: tests/clients/requirements.txt tests/clients/package-lock.json
+.clients/installed: tests/clients/requirements.txt tests/clients/package-lock.json tests/clients/clerk-js.sha256
 	$(PYTHON) -m venv .clients/python
 	.clients/python/bin/pip install --quiet --disable-pip-version-check --require-hashes -r tests/clients/requirements.txt
 	mkdir -p .clients/node && cp tests/clients/package*.json .clients/node/
 	npm ci --prefix .clients/node --ignore-scripts --no-audit --no-fund --loglevel=error
+	npm pack @clerk/clerk-js@5.128.0 --pack-destination .clients --loglevel=error
+	sha256sum --check --quiet tests/clients/clerk-js.sha256
+	mkdir -p .clients/clerk-js && tar -xzf .clients/clerk-clerk-js-5.128.0.tgz -C .clients/clerk-js --strip-components 1
 	touch .clients/installed
 
 demo: setup

@@ -14,6 +14,8 @@ from clerk_sync.emulator.store import Store
 from clerk_sync.emulator.tokens import Signer, signer
 from clerk_sync.emulator.webhooks import RETRIES_AFTER, Webhooks
 
+STAND_IN = Path(__file__).parent / "assets"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
@@ -29,7 +31,8 @@ class Call:
 class LocalClerk:
     """`saved` names a file that keeps users, sessions and the signing key from one run to the next.
 
-    `signing_key` is a PEM private key; without one a new one is made.
+    `signing_key` is a PEM private key; without one a new one is made. `clerk_js` is the folder of the scripts that
+    pages load as ClerkJS.
     """
 
     def __init__(
@@ -41,6 +44,7 @@ class LocalClerk:
         retries_after: tuple[float, ...] = RETRIES_AFTER,
         saved: Path | None = None,
         signing_key: str | None = None,
+        clerk_js: Path = STAND_IN,
     ) -> None:
         self.instance = instance
         self.limits = limits or (Limits.live() if instance.is_live else Limits())
@@ -48,6 +52,7 @@ class LocalClerk:
         self.faults = Faults()
         self.calls: deque[Call] = deque(maxlen=500)
         self.call_counts: Counter[str] = Counter()
+        self.clerk_js = clerk_js
         self.handshakes: dict[str, list[str]] = {}
         state = SavedState.read(saved) if saved else None
         self.signer: Signer = signer(instance, state.signing_key if state else signing_key)

@@ -1,19 +1,16 @@
 """The Frontend API: what ClerkJS on a page of the site asks for, in the name of one browser."""
 
-from pathlib import Path
-
 from werkzeug.wrappers import Request, Response
 
 from clerk_sync.emulator import client_shapes, sign_ins
 from clerk_sync.emulator.answers import Json, json_response
 from clerk_sync.emulator.browsers import find_client, remember, requesting_origin, require_browser
 from clerk_sync.emulator.clerk import LocalClerk
+from clerk_sync.emulator.environment import environment
 from clerk_sync.emulator.errors import Refusal, not_found
 from clerk_sync.emulator.handshake import handshake
 from clerk_sync.emulator.routing import Routes
 from clerk_sync.emulator.state import Client, Session, SessionStatus
-
-CLERK_JS = Path(__file__).parent / "assets" / "clerk.browser.js"
 
 routes = Routes()
 sign_ins.register(routes)
@@ -25,9 +22,15 @@ def answer(clerk: LocalClerk, request: Request) -> Response:
     if request.method == "OPTIONS":
         return allow(Response(status=204), origin, preflight=True)
     try:
-        return allow(routes.answer(clerk, request), origin)
+        return allow(routes.answer(clerk, request, method=meant_method(request)), origin)
     except Refusal as refusal:
         return allow(refusal.response(), origin)
+
+
+def meant_method(request: Request) -> str:
+    """ClerkJS posts whatever changes something, and names the method that it means: a POST needs no preflight."""
+    meant = request.args.get("_method", "")
+    return meant if request.method == "POST" and meant in {"DELETE", "PATCH", "PUT"} else request.method
 
 
 def allow(response: Response, origin: str | None, *, preflight: bool = False) -> Response:
@@ -56,11 +59,20 @@ def jwks(clerk: LocalClerk, request: Request) -> Response:
     return json_response(clerk.signer.jwks)
 
 
-@routes.add("GET", "/npm/@clerk/clerk-js@<version>/dist/clerk.browser.js")
-def clerk_js(clerk: LocalClerk, request: Request, version: str) -> Response:
+@routes.add("GET", "/npm/@clerk/clerk-js@<version>/dist/<name>")
+def clerk_js(clerk: LocalClerk, request: Request, version: str, name: str) -> Response:
     """A stand-in of ours, whatever version is asked for: the real one is not to be had without a network."""
+    files = {file.name: file for file in clerk.clerk_js.glob("*.js")}
+    if name not in files:
+        raise not_found("script")
     headers = {"Cache-Control": "no-cache"}
-    return Response(CLERK_JS.read_bytes(), headers=headers, content_type="text/javascript; charset=utf-8")
+    return Response(files[name].read_bytes(), headers=headers, content_type="text/javascript; charset=utf-8")
+
+
+@routes.add("GET", "/v1/environment")
+@routes.add("PATCH", "/v1/environment")
+def get_environment(clerk: LocalClerk, request: Request) -> Response:
+    return json_response(environment(clerk.instance))
 
 
 @routes.add("POST", "/v1/dev_browser")

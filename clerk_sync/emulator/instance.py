@@ -24,10 +24,12 @@ class Instance:
 
     `cookie_domain` is where a live instance sets the cookies that the site reads: a parent of both hosts.
     `allowed_origins` are the sites that it serves; with none listed a test instance serves every loopback address.
-    `frontend_api_url` left empty becomes the server's own address when that starts.
+    `frontend_api_url` left empty becomes the server's own address when that starts. `key_host` is the host that the
+    publishable key names, if it is another, as for an instance behind a proxy.
     """
 
     frontend_api_url: str = ""
+    key_host: str = ""
     kind: Literal["test", "live"] = "test"
     id: str = field(default_factory=lambda: f"ins_{secrets.token_hex(13)}")
     secret_key: str = ""
@@ -45,7 +47,7 @@ class Instance:
 
     @property
     def publishable_key(self) -> str:
-        return publishable_key(self.kind, urlsplit(self.frontend_api_url).netloc)
+        return publishable_key(self.kind, self.key_host or urlsplit(self.frontend_api_url).netloc)
 
     @property
     def cookie_suffix(self) -> str:

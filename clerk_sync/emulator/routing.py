@@ -31,9 +31,9 @@ class Routes:
 
         return register
 
-    def answer(self, clerk: "LocalClerk", request: Request) -> Response:
+    def answer(self, clerk: "LocalClerk", request: Request, *, method: str | None = None) -> Response:
         try:
-            view, values = self.map.bind_to_environ(request.environ).match(method=request.method)
+            view, values = self.map.bind_to_environ(request.environ).match(method=method or request.method)
         except NotFound:
             raise Refusal(404, "resource_not_found", "not found", f"No {request.path} here.") from None
         except MethodNotAllowed:

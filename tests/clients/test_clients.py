@@ -4,7 +4,6 @@
 """
 
 import json
-import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,20 +14,10 @@ import pytest
 from clerk_sync.emulator.clerk import LocalClerk
 from clerk_sync.emulator.instance import Instance
 from clerk_sync.emulator.server import RunningClerk
+from tests.clients.conftest import CLIENTS
 from tests.instance import signed_webhook
 
 HERE = Path(__file__).resolve().parent
-CLIENTS = HERE.parents[1] / ".clients"
-
-
-@pytest.fixture(autouse=True)
-def _installed() -> None:
-    if (CLIENTS / "installed").exists():
-        return
-    message = "Clerk's own SDKs are not installed: run make clients."
-    if os.environ.get("CI"):
-        pytest.fail(message)
-    pytest.skip(message)
 
 
 @pytest.fixture

@@ -150,6 +150,11 @@ def test_sign_ins_are_limited_by_address(browser: Browser) -> None:
     assert answers == [200, 429]
 
 
+def test_environment_is_as_published(browser: Browser) -> None:
+    answer = browser.call("GET", "/v1/environment").json()
+    assert answer["user_settings"]["attributes"]["email_address"]["verifications"] == ["email_code"]
+
+
 def test_public_keys_are_published(browser: Browser, clerk: LocalClerk) -> None:
     keys = browser.call("GET", "/.well-known/jwks.json").json()["keys"]
     assert [(key["kid"], key["alg"], key["kty"]) for key in keys] == [(clerk.instance.id, "RS256", "RSA")]
