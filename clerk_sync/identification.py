@@ -272,6 +272,26 @@ def verified_from_cookie(token: str) -> SessionClaims:
     return claims
 
 
+def session_to_end(request: Any) -> str | None:
+    """The session that a request to sign out speaks of, proved by its token, though that may have expired.
+
+    A page that slept for a minute sends an expired one, and would else be told that it is signed out while Clerk,
+    never asked to end anything, signs it in again at the next page.
+    """
+    user: ManagerOSUser = request.manageros_user
+    identification: Identification = request.identification
+    token = cookies.chosen_cookies(request.COOKIES, clerk_instance()).session
+    if user.is_authenticated or identification.place is not Place.COOKIE or token is None:
+        return user.session_id
+    try:
+        verify(token)
+    except TokenRefused as refused:
+        if refused.refusal.reason is not Reason.TOKEN_EXPIRED:  # said of what is signed and sound alone
+            return None
+    session_id = (unverified_payload(token) or {}).get("sid")
+    return session_id if isinstance(session_id, str) else None
+
+
 def row_of(identification: Identification) -> User | None:
     """The row behind the identity, whose `sub` the token proves; None where it is gone or may not sign in."""
     user = identification.user

@@ -14,6 +14,7 @@ from django.views.decorators.http import require_POST, require_safe
 from accounts.identity import IdentifiedRequest
 from clerk_sync import backend_api
 from clerk_sync.freshness import end_session
+from clerk_sync.identification import session_to_end
 from clerk_sync.instance import clerk_instance
 
 logger = logging.getLogger(__name__)
@@ -49,7 +50,7 @@ def next_url(request: HttpRequest) -> str:
 @never_cache
 def sign_out(request: IdentifiedRequest) -> HttpResponse:
     """End the session here at once, and at Clerk, so that Clerk does not sign the browser in again by itself."""
-    session_id = request.manageros_user.session_id
+    session_id = session_to_end(request)
     if session_id is not None:
         end_session(session_id)
         try:

@@ -79,6 +79,28 @@ def test_signing_out_ends_the_session_here_and_at_clerk(
     assert client.get("/dashboard/").status_code == 401
 
 
+def test_signing_out_ends_the_session_of_a_page_that_slept(
+    ada: User, client: Client, clerk: ClerkInstance, clerk_api: responses.RequestsMock
+) -> None:
+    clerk_api.post(REVOKE, json={"object": "session"})
+    sign_in(client, clerk.token("user_1", iat=1_000, nbf=1_000, exp=1_060))
+
+    client.post("/sign-out/")
+
+    assert EndedSession.objects.filter(session_id="sess_1").exists()
+
+
+@pytest.mark.parametrize("token", ["forged", "another instance's", "none"])
+def test_nobody_ends_the_session_of_somebody_else(ada: User, client: Client, token: str) -> None:
+    stranger = ClerkInstance()
+    tokens = {"forged": stranger.token(exp=1_060), "another instance's": stranger.token(iss="https://x"), "none": ""}
+    sign_in(client, tokens[token])
+
+    client.post("/sign-out/")
+
+    assert not EndedSession.objects.exists()
+
+
 def test_signing_out_works_while_clerk_is_away(
     ada: User, client: Client, clerk: ClerkInstance, clerk_api: responses.RequestsMock
 ) -> None:
