@@ -9,6 +9,7 @@ import io
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from uuid import UUID
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
@@ -62,6 +63,8 @@ class Import:
 
 def read(text: str, organization: Organization) -> Import:
     """Parse and check a file; queries do not grow with its length."""
+    if "\0" in text:
+        return Import(problem="The file holds a NUL character, which no text of the directory can.")
     reader = csv.DictReader(io.StringIO(text.removeprefix("\ufeff")), restkey="more")
     try:
         rows = list(reader)
@@ -83,10 +86,10 @@ def read(text: str, organization: Organization) -> Import:
     refuse_circles(lines, everybody)
     for line in lines:
         check_fields(line)
-    for email, times in Counter(line.person.email.lower() for line in lines if line.person.email).items():
-        for line in lines if times > 1 else []:
-            if line.person.email.lower() == email:
-                line.errors.append("This email address stands in the file more than once.")
+    times = Counter(line.person.email.lower() for line in lines if line.person.email)
+    for line in lines:
+        if times[line.person.email.lower()] > 1:
+            line.errors.append("This email address stands in the file more than once.")
     return Import(lines)
 
 
@@ -115,14 +118,21 @@ def set_managers(lines: Iterable[Line], people: dict[str, Person]) -> None:
 
 
 def refuse_circles(lines: Iterable[Line], everybody: Iterable[Person]) -> None:
+    """Each person is walked past once: above whoever was met before there is nothing new to find."""
     managers = {person.pk: person.manager_id for person in [*everybody, *(line.person for line in lines)]}
+    circling: set[UUID] = set()
+    met: set[UUID] = set()
     for line in lines:
-        seen = set()
-        above = managers[line.person.pk]
-        while above in managers and above not in seen:
-            seen.add(above)
+        walked: list[UUID] = []
+        above: UUID | None = line.person.pk
+        while above in managers and above not in met:
+            met.add(above)
+            walked.append(above)
             above = managers[above]
-        if line.person.pk in seen:
+        if above in walked:
+            circling.update(walked[walked.index(above) :])
+    for line in lines:
+        if line.person.pk in circling:
             line.errors.append("This reporting line is a circle: nobody is above themselves.")
 
 

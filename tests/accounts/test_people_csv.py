@@ -2,6 +2,7 @@
 
 import csv
 import io
+import time
 
 import pytest
 from pytest_django import DjangoAssertNumQueries
@@ -58,6 +59,34 @@ def test_wrong_line_is_named_and_nothing_can_be_imported(acme: Organization, lin
     assert not found.is_valid
     assert error in " ".join(" ".join(line.errors) for line in found.lines)
     assert {line.number for line in found.lines if line.errors} <= {2, 3}
+
+
+def test_only_those_in_the_circle_are_refused(acme: Organization) -> None:
+    lines = "A,a@x.test,,b@x.test,\nB,b@x.test,,c@x.test,\nC,c@x.test,,b@x.test,\nD,d@x.test,,,\n"
+
+    found = people_csv.read(HEADER + lines, acme)
+
+    assert [line.person.name for line in found.lines if line.errors] == ["B", "C"]
+
+
+@pytest.mark.parametrize("shape", ["one line of managers", "everybody twice"])
+def test_largest_file_is_checked_in_seconds(acme: Organization, shape: str) -> None:
+    of_shape = {
+        "one line of managers": lambda number: f"A,a{number}@x.test,,a{max(number - 1, 0) or ''}@x.test,",
+        "everybody twice": lambda number: f"A,a{number // 2}@x.test,,,",
+    }
+    text = HEADER + "\n".join(map(of_shape[shape], range(people_csv.MAX_LINES)))
+
+    started = time.process_time()
+    people_csv.read(text, acme)
+
+    assert time.process_time() - started < 5
+
+
+def test_character_that_no_database_text_holds_is_refused(acme: Organization) -> None:
+    found = people_csv.read(HEADER + "A\0,a@x.test,,,\n", acme)
+
+    assert "NUL" in found.problem
 
 
 @pytest.mark.parametrize("text", ["", "title\nEngineer\n", "name;email\nMira;mira@example.com\n"])
