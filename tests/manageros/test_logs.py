@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import time
 from typing import Any
 
 import pytest
@@ -39,6 +40,20 @@ def test_no_token_secret_or_email_reaches_a_line(formatter: logging.Formatter, c
 
     assert [secret for secret in secrets if secret in line] == []
     assert "[redacted]" in line
+
+
+@pytest.mark.parametrize("text", ["a" * 50_000, "eyJ" * 15_000, "eyJhbGciOi." * 5_000, "a@" * 25_000, "a@b." * 12_000])
+def test_no_text_makes_redaction_slow(text: str) -> None:
+    started = time.process_time()
+    TextFormatter().format(record(text))
+
+    assert time.process_time() - started < 0.5
+
+
+@pytest.mark.parametrize("before", ["", "/people/", "token=", "eyJeyJ", "to:", "a@b.c,"])
+def test_secret_is_redacted_whatever_stands_before_it(before: str, clerk_instance: ClerkInstance) -> None:
+    for secret in (clerk_instance.token(), "someone@mail.example.com"):
+        assert secret not in TextFormatter().format(record(f"{before}{secret}"))
 
 
 def test_traceback_is_redacted_too() -> None:
