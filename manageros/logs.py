@@ -132,5 +132,9 @@ def logging_config(form: str, level: str) -> dict[str, Any]:
             "clerk_sync": {"level": level},
             "django": {"handlers": [], "level": level, "propagate": True},
             "django.server": {"handlers": ["stderr"], "level": level, "propagate": False},
+            # The servers bring handlers of their own, which know nothing of redaction.
+            "gunicorn.error": {"handlers": ["stderr"], "level": level, "propagate": False},
+            "uvicorn": {"handlers": ["stderr"], "level": level, "propagate": False},
+            "uvicorn.access": {"handlers": [], "level": level, "propagate": True},
         },
     }
