@@ -6,8 +6,7 @@ that its publishable key gives. The choice between the two sets is Clerk's, in i
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from clerk_sync.instance import ClerkInstance
 from clerk_sync.strict_jwt import unverified_payload
@@ -22,8 +21,7 @@ REDIRECT_COUNT = "__clerk_redirect_count"
 NEVER: Mapping[str, Any] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class ClerkCookies:
+class ClerkCookies(NamedTuple):
     """The chosen set. `client_uat` is when the browser's sign-in state last changed (seconds), 0 when signed out."""
 
     session: str | None

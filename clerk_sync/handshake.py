@@ -6,8 +6,8 @@ Everything here is a function of its arguments; `clerk_sync.identification` brin
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from enum import Enum, StrEnum
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from clerk_sync.backend_api import API_VERSION
@@ -87,8 +87,7 @@ class Action(Enum):
     REFRESH = "refresh"
 
 
-@dataclass(frozen=True, slots=True)
-class Situation:
+class Situation(NamedTuple):
     """What a request shows of its browser. `is_document`: a GET whose answer the browser will show as a page."""
 
     is_production: bool
@@ -101,8 +100,7 @@ class Situation:
     redirects: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     action: Action
     claims: SessionClaims | None = None
     refusal: Refusal | None = None
@@ -161,14 +159,14 @@ def _signed_out(refusal: Refusal) -> Outcome:
     return Outcome(Action.SIGNED_OUT, refusal=refusal)
 
 
-def is_document(method: str | None, headers: Mapping[str, str]) -> bool:
+def is_document(method: str | None, meta: Mapping[str, Any]) -> bool:
     """Whether the answer will be shown as a page, so that a redirect to Clerk loses nothing."""
-    if method != "GET" or "HX-Request" in headers:
+    if method != "GET" or "HTTP_HX_REQUEST" in meta:
         return False
-    destination = headers.get("Sec-Fetch-Dest")
+    destination = meta.get("HTTP_SEC_FETCH_DEST")
     if destination is not None:
         return destination in {"document", "iframe"}
-    return headers.get("Accept", "").startswith("text/html")
+    return str(meta.get("HTTP_ACCEPT", "")).startswith("text/html")
 
 
 def redirects_so_far(value: str | None) -> int:

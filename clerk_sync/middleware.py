@@ -59,8 +59,12 @@ def attach(request: Any) -> Identification:
     request.amanageros_user = identification.auser
     find_user = partial(request_user, identification, password_user)
     request.user = SimpleLazyObject(find_user)
-    request.auser = sync_to_async(find_user)
-    if credentials(request.headers.get("Authorization", "")) is not None:
+
+    async def auser() -> Any:
+        return await sync_to_async(find_user)()
+
+    request.auser = auser
+    if credentials(request.META.get("HTTP_AUTHORIZATION", "")) is not None:
         # No other site can make a browser send this header, and no cookie counts beside it.
         request._dont_enforce_csrf_checks = True
     return identification

@@ -1,0 +1,246 @@
+"""The read path: a token seen first, seen again, with Redis, and a whole page, each against its yardstick.
+
+python -m benchmarks.read_path
+"""
+
+import gc
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import tracemalloc
+import venv
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
+
+import django
+import jwt
+
+django.setup()
+
+from django.conf import settings
+from django.core.cache import cache
+from django.test import override_settings
+
+from benchmarks.figures import Figure, report
+from clerk_sync import tokens, users
+from clerk_sync.claims import CLAIMS as CLAIM_NAMES
+from clerk_sync.tokens import MAX_CACHED_TOKENS, Place
+from manageros.settings import cache as cache_config
+from tests.instance import ClerkInstance
+from tests.redis import RedisServer
+
+ROUNDS = 40
+PAGE_ROUNDS, PAGES = 12, 100
+PEERS = settings.BASE_DIR / ".demo" / "benchmarks"
+CLERK_BACKEND_API = "clerk-backend-api==7.0.0"
+
+OURS = "clerk_sync.middleware.ClerkSessionMiddleware"
+NOBODY_READS = "benchmarks.page_site.SomebodyMiddleware"
+ORGANIZATION_ID = str(uuid4())
+CLAIMS = {
+    "managerOSUserId": str(uuid4()),
+    "organizationId": ORGANIZATION_ID,
+    "organizationName": "Acme Engineering",
+    "organizationSlug": "acme-engineering",
+    "personId": str(uuid4()),
+    "role": "admin",
+}
+
+
+def main() -> int:
+    clerk = ClerkInstance()
+    with override_settings(CLERK_JWT_KEY=clerk.public_pem):
+        return report([*token_figures(clerk), *page_figures(clerk), *memory_figures(clerk)])
+
+
+# --- Tokens
+
+
+def token_figures(clerk: ClerkInstance) -> Iterator[Figure]:
+    token = clerk.token(exp=int(time.time()) + 3600, claims=CLAIMS)
+    key = clerk.key.public_key()
+
+    def pyjwt() -> None:
+        jwt.decode(token, key, algorithms=["RS256"])
+
+    def first_sight() -> None:
+        tokens.site_verifier()._verified.clear()
+        users._carried.cache_clear()
+        identify(token)
+
+    def seen_before() -> None:
+        identify(token)
+
+    cache.clear()
+    yard, first, again = microseconds(pyjwt, first_sight, seen_before, calls=100)
+    yield Figure("first sight of a token, of PyJWT's decode", first / yard, at_most=1.15, note=f"{first:.1f} µs")
+    sdk = clerk_backend_api_microseconds(clerk, token)
+    yield Figure(
+        "first sight of a token, of clerk_backend_api", first / sdk, at_most=1.0, note=f"it takes {sdk:.0f} µs"
+    )
+    yield Figure("the same token again, of its first sight", again / first, at_most=0.1, note=f"{again:.1f} µs")
+    yield from redis_figures(seen_before)
+
+
+def identify(token: str) -> None:
+    """What a request does: revocation and freshness are asked for each time."""
+    claims = tokens.verify(token)
+    tokens.admit(claims, Place.COOKIE)
+    identity = users.identified(claims)
+    if identity.user.source != "session_claims":
+        raise AssertionError("the claims did not hold, so that something else is measured")
+
+
+def redis_figures(seen_before: Callable[[], None]) -> Iterator[Figure]:
+    server = RedisServer()
+    try:
+        with override_settings(CACHES={"default": cache_config(server.url)}):
+            seen_before()
+            server.calls()
+            (took,) = microseconds(seen_before, calls=50)
+            calls = server.calls()
+    finally:
+        server.close()
+    trips = sum(calls.values()) / (50 * ROUNDS)
+    yield Figure("round trips to Redis for a token seen before", trips, at_most=1.0, note=f"{took:.0f} µs with it")
+
+
+def clerk_backend_api_microseconds(clerk: ClerkInstance, token: str) -> float:
+    """Clerk's own Python SDK, from its own environment: its dependencies are none of ours."""
+    python = PEERS / "clerk-backend-api" / "bin" / "python"
+    if not python.exists():
+        venv.create(python.parent.parent, with_pip=True)
+        subprocess.run([python, "-m", "pip", "install", "--quiet", CLERK_BACKEND_API], check=True)
+    given = {"token": token, "jwt_key": clerk.public_pem, "party": "http://testserver"}
+    peer = Path(__file__).with_name("peer_clerk_backend_api.py")
+    answer = subprocess.run([python, peer], input=json.dumps(given), capture_output=True, text=True, check=True)
+    return float(answer.stdout)
+
+
+# --- A page
+
+
+def page_figures(clerk: ClerkInstance) -> Iterator[Figure]:
+    """Asked for over HTTP, of a gunicorn each."""
+    token = clerk.token(exp=int(time.time()) + 3600, claims=CLAIMS)
+    cookie = f"__session={token}; __client_uat=1; __clerk_db_jwt=dvb_bench"
+    with page_site(clerk, NOBODY_READS) as without_it, page_site(clerk, OURS) as with_it:
+        rounds = [
+            (seconds_for_pages(without_it, cookie), seconds_for_pages(with_it, cookie)) for _ in range(PAGE_ROUNDS)
+        ]
+    without, own = (min(seconds) / PAGES for seconds in zip(*rounds, strict=True))
+    note = f"{1 / own:.0f} of {1 / without:.0f} requests a second and processor"
+    yield Figure("requests a second of a page, of those without", without / own, at_least=0.95, note=note)
+
+
+def seconds_for_pages(address: str, cookie: str) -> float:
+    """Of the server's processor, for PAGES pages: what bounds the requests of a second on a machine of its own."""
+    before = get(address, cookie)
+    for _ in range(PAGES - 1):
+        get(address, cookie)
+    return get(address, cookie) - before
+
+
+@contextmanager
+def page_site(clerk: ClerkInstance, middleware: str) -> Iterator[str]:
+    """The path of the socket of a gunicorn with one worker."""
+    identity = {attribute: CLAIMS[name] for name, attribute in CLAIM_NAMES.items()}
+    given = {"middleware": middleware, "jwt_key": clerk.public_pem, "identity": identity}
+    with tempfile.TemporaryDirectory(prefix="manageros-bench-") as folder:
+        address = str(Path(folder, "site.sock"))
+        command = [sys.executable, "-m", "gunicorn", "--config", "/dev/null", "--bind", f"unix:{address}"]
+        site = subprocess.Popen(
+            [*command, "--log-level", "error", "benchmarks.page_site:application"],
+            env={**os.environ, "BENCHMARK": json.dumps(given)},
+            cwd=settings.BASE_DIR,
+        )
+        try:
+            wait_for(address)
+            yield address
+        finally:
+            site.terminate()
+            site.wait(10)
+
+
+def wait_for(address: str) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        try:
+            get(address, "")
+        except OSError:
+            time.sleep(0.1)
+        else:
+            return
+    raise TimeoutError("gunicorn did not start")
+
+
+def get(address: str, cookie: str) -> float:
+    """Asks for the page; returns the processor's seconds that the server has used so far."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(address)
+        connection.sendall(f"GET /page/ HTTP/1.1\r\nHost: testserver\r\nCookie: {cookie}\r\n\r\n".encode())
+        answer = b""
+        while received := connection.recv(65536):
+            answer += received
+    if not answer.startswith(b"HTTP/1.1 200") or (cookie and b"Acme Engineering" not in answer):
+        raise AssertionError(answer[:300])
+    return float(re.search(rb"X-Processor-Seconds: (\S+)", answer)[1])  # type: ignore[index]
+
+
+# --- Memory
+
+
+def memory_figures(clerk: ClerkInstance) -> Iterator[Figure]:
+    """A full cache of verified tokens, and one that twice as many were put into."""
+    verifier = tokens.site_verifier()
+    verifier._verified.clear()
+    users._carried.cache_clear()
+    made = [clerk.token(sid=f"sess_{number}", claims=CLAIMS) for number in range(200)]
+    tracemalloc.start()
+    before, _ = tracemalloc.get_traced_memory()
+    for token in made:
+        identify("".join(token))
+    gc.collect()
+    each = (tracemalloc.get_traced_memory()[0] - before) / len(made) + len(made[0])
+    tracemalloc.stop()
+    note = f"{each / 1024:.1f} KB each, {MAX_CACHED_TOKENS} at most"
+    yield Figure("MB of memory for a full cache of tokens", each * MAX_CACHED_TOKENS / 1e6, at_most=60, note=note)
+
+
+# --- Measuring
+
+
+def microseconds(*functions: Callable[[], object], calls: int) -> list[float]:
+    """The processor's time for a call of each: the best of many short rounds in turns, for noise only ever adds."""
+    times: list[list[float]] = [[] for _ in functions]
+    with quiet_collector():
+        for _ in range(ROUNDS):
+            for function, kept in zip(functions, times, strict=True):
+                started = time.process_time()
+                for _ in range(calls):
+                    function()
+                kept.append((time.process_time() - started) / calls * 1e6)
+    return [min(kept) for kept in times]
+
+
+@contextmanager
+def quiet_collector() -> Iterator[None]:
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
