@@ -44,14 +44,14 @@ CHUNK = 5000
 # --- Marking
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)
 def mark_users(user_ids: Iterable[UUID | None]) -> None:
     """Queue a sync for each of these users who has a Clerk account."""
     for chunk in chunked(user_id for user_id in user_ids if user_id):
         mark(MetadataSync.objects.filter(user__in=chunk))
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)
 def mark(rows: MetadataSyncQuerySet) -> None:
     """Queue a sync for these rows: few of them as somebody's own change, many as bulk work. Two statements."""
     few = tuple(rows.order_by().values_list("pk", flat=True)[: FEW + 1])
@@ -61,7 +61,7 @@ def mark(rows: MetadataSyncQuerySet) -> None:
         aftermath().everyone = True
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)
 def mark_members(organizations: Collection[UUID]) -> None:
     """Queue a sync for whoever works in these organizations."""
     members = Membership.objects.filter(organization__in=organizations, is_active=True)
@@ -69,7 +69,7 @@ def mark_members(organizations: Collection[UUID]) -> None:
         aftermath().organizations.update(organizations)
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)
 def link(users: QuerySet[User]) -> None:
     """Give each of these users the row of their Clerk account, pending; rows of accounts they left lose their user."""
     left = MetadataSync.objects.filter(user__in=users.order_by().values("pk")).exclude(pk=F("user__clerk_user_id"))

@@ -37,7 +37,7 @@ class MetadataSyncQuerySet(models.QuerySet["MetadataSync"]):
         """
         now = timezone.now()
         waiting = Q(state=MetadataSync.State.PENDING)
-        with transaction.atomic():
+        with transaction.atomic(savepoint=False):
             marked = self.update(
                 version=F("version") + 1,
                 state=MetadataSync.State.PENDING,

@@ -123,13 +123,15 @@ def test_no_change_is_lost_or_stale_however_workers_die(
     on_postgresql = environment["TEST_DATABASE_URL"].startswith("postgres")
     rounds = at_length(short=5, full=200 if on_postgresql else 40)
     chance = random.Random(4)
-    nursery = Nursery(environment, tmp_path / "troubles")
+    troubles = tmp_path / "troubles"
+    nursery = Nursery(environment, troubles)
     try:
         workers = [nursery.start("worker") for _ in range(WORKERS)]
         clerk.clerk.faults.add(*FAULTS)
         for number in range(rounds):
             writers = [nursery.start("writer", number * WRITERS + each, CHANGES) for each in range(WRITERS)]
             time.sleep(chance.uniform(0.02, 0.3))
+            assert not troubles.exists(), troubles.read_text()
             kill(workers.pop(chance.randrange(WORKERS)))
             workers.append(nursery.start("worker"))
             for writer in writers:
@@ -141,7 +143,6 @@ def test_no_change_is_lost_or_stale_however_workers_die(
     finally:
         nursery.stop()
 
-    troubles = tmp_path / "troubles"
     assert not troubles.exists(), troubles.read_text()
     held = {user.id: user.public_metadata for user in clerk.clerk.store.users.values()}
     should = desired(environment)
