@@ -117,6 +117,9 @@ CACHES = {"default": env.parsed("CACHE_URL", "locmem://", cache)}
 
 TASKS_BACKEND = env.text("TASKS_BACKEND", "django_tasks_db.DatabaseBackend")
 TASKS = {"default": {"BACKEND": TASKS_BACKEND}}
+if TASKS_BACKEND == "django_tasks_rq.RQBackend":  # docs/scaling.md, "Other queues"
+    INSTALLED_APPS += ["django_rq"]
+    RQ_QUEUES = {"default": {"URL": env.text("TASKS_REDIS_URL") or env.text("CACHE_URL")}}
 
 # --- People and passwords (staff only: everybody else signs in with Clerk)
 
