@@ -45,6 +45,9 @@ test-postgres: setup
 prove: setup
 	PROVE=1 $(BIN)/python tests/with_postgres.py $(BIN)/pytest -m prove --durations=0 -rA
 
+bench: setup
+	$(BIN)/python tests/with_postgres.py $(BIN)/python -m benchmarks
+
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
