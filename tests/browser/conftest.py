@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests.end_to_end.demo import RunningDemo, running_demo
 from tests.end_to_end.fixtures import database_url, ports
@@ -23,7 +23,7 @@ FLAGS = [
 ]
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 TOKEN_LIFETIME = 2  # seconds; the site accepts a token for 5 more
-PATIENCE = 15_000  # milliseconds; a page takes a fraction of one
+PATIENCE = 45_000  # milliseconds; a page takes a fraction of a second, on a machine that is not busy
 
 
 @pytest.fixture
@@ -39,6 +39,7 @@ def chromium() -> Iterator[Browser]:
         if os.environ.get("CI"):
             pytest.fail(message)
         pytest.skip(message)
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)
         yield browser

@@ -53,7 +53,7 @@ def test_page_of_the_site_stays_signed_in(page: Page, running: RunningClerk, com
     assert page.evaluate("Clerk.user.fullName") == "Mira Vale"
     token = page.evaluate("Clerk.session.getToken({ skipCache: true })")
     assert token in page.evaluate("document.cookie")
-    page.wait_for_function("token => !document.cookie.includes(token)", arg=token, timeout=30_000)
+    page.wait_for_function("token => !document.cookie.includes(token)", arg=token, timeout=60_000)
     assert page.evaluate("fetch('/api/v1/me/').then(answer => answer.status)") == 200
     assert not [each for each in complaints if "img.clerk.com" not in each and "ERR_NAME_NOT_RESOLVED" not in each]
 

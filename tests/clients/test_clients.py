@@ -37,7 +37,7 @@ def run(running: RunningClerk, *command: str) -> dict[str, Any]:
         "webhook_secret": instance.webhook_secret,
         "webhook": {"body": body.decode(), "headers": headers},
     }
-    done = subprocess.run(command, input=json.dumps(told), capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(command, input=json.dumps(told), capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
     result: dict[str, Any] = json.loads(done.stdout)
     return result

@@ -15,7 +15,7 @@ from tests.end_to_end.demo import MANAGE, RunningDemo, alive, listening, running
 
 
 def user_emails(demo: RunningDemo) -> set[str]:
-    page = requests.get(f"{demo.clerk}/sign-in", timeout=5).text
+    page = requests.get(f"{demo.clerk}/sign-in", timeout=60).text
     return {part.split("<")[0] for part in page.split("<small>")[1:]}
 
 
@@ -40,13 +40,13 @@ def test_taken_ports_are_named_and_others_used(tmp_path: Path, ports: tuple[str,
         with running_demo(tmp_path, "--port", str(site), "--clerk-port", str(clerk)) as demo:
             assert f"Port {site} is taken: the site uses " in demo.said
             assert f"Port {clerk} is taken: the local Clerk uses " in demo.said
-            assert requests.get(demo.clerk, timeout=5).ok
+            assert requests.get(demo.clerk, timeout=60).ok
 
 
 def test_second_run_keeps_the_data_and_reset_starts_over(tmp_path: Path, ports: tuple[str, ...]) -> None:
     with running_demo(tmp_path, *ports) as demo:
         form = {"email_address": "nell.arden@example.com", "first_name": "Nell", "last_name": "Arden"}
-        assert requests.post(f"{demo.clerk}/sign-up", data=form, timeout=5).ok
+        assert requests.post(f"{demo.clerk}/sign-up", data=form, timeout=60).ok
         seeded = user_emails(demo)
         assert {"marta.ellison@example.com", "nell.arden@example.com"} <= seeded
         again = subprocess.run(

@@ -29,12 +29,12 @@ def text(page: requests.Response) -> str:
 
 
 def metadata_calls(demo: RunningDemo, user_id: str) -> int:
-    counts: dict[str, int] = requests.get(f"{demo.clerk}/control/calls", timeout=5).json()["counts"]
+    counts: dict[str, int] = requests.get(f"{demo.clerk}/control/calls", timeout=60).json()["counts"]
     return counts.get(f"PATCH /v1/users/{user_id}/metadata", 0)
 
 
 def events_of(demo: RunningDemo, event_type: str) -> list[dict[str, object]]:
-    sent = requests.get(f"{demo.clerk}/control/webhooks", timeout=5).json()["webhooks"]
+    sent = requests.get(f"{demo.clerk}/control/webhooks", timeout=60).json()["webhooks"]
     return [event for event in sent if event["type"] == event_type]
 
 
