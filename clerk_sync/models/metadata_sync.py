@@ -137,7 +137,9 @@ class MetadataSync(models.Model):
     class Meta:
         verbose_name = "metadata sync"
         indexes = [
-            models.Index(fields=["priority", "due_at"], condition=Q(state="pending"), name="metadata_sync_deliverable")
+            models.Index(fields=["priority", "due_at"], condition=Q(state="pending"), name="metadata_sync_deliverable"),
+            # Probes count these every few seconds, among all users.
+            models.Index(fields=["clerk_user_id"], condition=Q(state="failed"), name="metadata_sync_failed"),
         ]
 
     def __str__(self) -> str:

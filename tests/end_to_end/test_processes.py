@@ -5,8 +5,10 @@ import re
 import secrets
 import shlex
 import signal
+import time
 from collections.abc import Iterator
 
+import psycopg
 import pytest
 import requests
 import yaml
@@ -102,6 +104,21 @@ def test_static_files_are_served_compressed_and_for_ever(site: tuple[Process, st
     assert re.search(r"\.[0-9a-f]{12}\.css$", path)
     assert "immutable" in style.headers["Cache-Control"]
     assert style.headers["Content-Encoding"] == "gzip"
+
+
+def test_what_the_site_counted_last_is_kept_when_it_ends(production: Production) -> None:
+    user_id = someone_new(production)
+    clerk = production.clerk
+    user = clerk.store.user(user_id)
+    session = clerk.store.sign_in(clerk.store.create_client(), user)
+    token = clerk.signer.session_token(session, user, now=time.time(), origin=f"https://{HOST}")
+    with production.site() as (process, url):
+        me = requests.get(f"{url}/api/v1/me/", headers=THROUGH_PROXY | {"Authorization": f"Bearer {token}"}, timeout=20)
+        assert (me.status_code, process.end()) == (200, 0)
+
+    with psycopg.connect(production.environment["DATABASE_URL"]) as connection:
+        query = "SELECT label, value FROM clerk_sync_activity WHERE figure = 'fallback' AND at > '1970-01-02'"
+        assert connection.execute(query).fetchall() == [("metadata_not_synced", 1)]
 
 
 def someone_new(production: Production) -> str:
