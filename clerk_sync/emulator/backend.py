@@ -8,8 +8,7 @@ from clerk_sync.emulator import backend_instance, backend_sessions, backend_user
 from clerk_sync.emulator.clerk import LocalClerk
 from clerk_sync.emulator.errors import Refusal
 from clerk_sync.emulator.routing import Routes
-
-VERSIONS = ("2021-02-05", "2024-10-01", "2025-03-12", "2025-04-10", "2025-11-10", "2026-05-12")
+from clerk_sync.emulator.versions import api_version
 
 routes = Routes(prefix="/v1")
 backend_users.register(routes)
@@ -40,14 +39,3 @@ def authenticate(clerk: LocalClerk, request: Request) -> None:
             "clerk_key_invalid",
             "The provided Clerk Secret Key is invalid. Make sure that your Clerk Secret Key is correct.",
         )
-
-
-def api_version(request: Request) -> str:
-    """The version asked for, in the header or in the query and not in both; the oldest where neither asks."""
-    header, query = request.headers.get("Clerk-API-Version"), request.args.get("__clerk_api_version")
-    if header and query:
-        raise Refusal(400, "api_version_ambiguous", "The API version was given both as a header and in the query")
-    version = header or query or VERSIONS[0]
-    if version not in VERSIONS:
-        raise Refusal(400, "api_version_invalid", "Invalid API version", f"There is no API version {version}.")
-    return version

@@ -12,6 +12,7 @@ from clerk_sync.emulator.fields import FLAG, TEXT, WHOLE, json_body, metadata
 from clerk_sync.emulator.metadata import KINDS
 from clerk_sync.emulator.routing import Routes
 from clerk_sync.emulator.user_list import matching_users, page_of_users
+from clerk_sync.emulator.versions import api_version
 
 METADATA = dict.fromkeys(KINDS, (dict,))
 # Fields that Clerk takes and that change nothing anyone here can see.
@@ -124,8 +125,7 @@ def create_user(clerk: LocalClerk, request: Request) -> Response:
 
 def update_user(clerk: LocalClerk, request: Request, user_id: str) -> Response:
     clerk.limiter.admit((f"user:{user_id}", clerk.limits.user_writes))
-    version = request.headers.get("Clerk-API-Version") or request.args.get("__clerk_api_version") or ""
-    takes_metadata = version < METADATA_LEFT_UPDATE_IN
+    takes_metadata = api_version(request) < METADATA_LEFT_UPDATE_IN
     body = json_body(request, {**UPDATE, **METADATA} if takes_metadata else UPDATE)
     with clerk.store.lock:
         user = clerk.store.user(user_id)

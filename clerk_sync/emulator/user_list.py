@@ -40,7 +40,7 @@ UNSUPPORTED = {
     "web3_wallet",
 }
 
-Test = Callable[[User], bool]
+Condition = Callable[[User], bool]
 
 
 def page_of_users(store: Store, request: Request) -> list[User]:
@@ -94,8 +94,8 @@ def matching_users(store: Store, request: Request) -> list[User]:
     if unsupported := UNSUPPORTED & set(request.args):
         name = min(unsupported)
         raise Refusal(501, "not_in_local_clerk", "not supported", f"The local Clerk does not filter users by {name}.")
-    required = tests(request)
-    return [user for user in candidates(store, request) if all(test(user) for test in required)]
+    required = conditions(request)
+    return [user for user in candidates(store, request) if all(holds(user) for holds in required)]
 
 
 def candidates(store: Store, request: Request) -> Collection[User]:
@@ -108,8 +108,8 @@ def candidates(store: Store, request: Request) -> Collection[User]:
     return store.users.values()
 
 
-def tests(request: Request) -> list[Test]:
-    found: list[Test] = []
+def conditions(request: Request) -> list[Condition]:
+    found: list[Condition] = []
     if addresses := {address.lower() for address in listed(request, "email_address")}:
         found.append(partial(has_address, addresses))
     found += [
