@@ -1,6 +1,7 @@
 """From verified claims to the person on the request: what the token says while it holds, else one query."""
 
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -26,6 +27,10 @@ from clerk_sync.tokens import MAX_CACHED_TOKENS
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 ROLES = frozenset(Role.values)
 
+
+# Seconds. Session tokens live for 60; a JWT template's may live for ten years, and what a cache knows of changes does
+# not: a stamp is kept for a month, and none outlives a restart of a cache that is emptied by it.
+BELIEVED_FOR = 300
 
 # A newer token will do better: the claims have changed, or have only now been written.
 RENEWABLE: frozenset[FallbackReason | None] = frozenset({"claims_stale", "metadata_not_synced"})
@@ -67,6 +72,8 @@ def identified(claims: SessionClaims) -> Identity:
             if freshness.is_signed_out(claims.clerk_user_id, claims.session_id):
                 raise TokenRefused(Reason.SESSION_ENDED)
             return carried
+    if outlives_what_is_remembered(claims):
+        return _from_database(claims, "claims_stale")
     judged = freshness.judge(
         claims.clerk_user_id,
         session_id=claims.session_id,
@@ -82,6 +89,10 @@ def identified(claims: SessionClaims) -> Identity:
     if judged.stamps is not None and identity.user.organization_id == carried.user.organization_id:
         _remember_if_delivered(identity, judged.stamps)
     return identity
+
+
+def outlives_what_is_remembered(claims: SessionClaims) -> bool:
+    return time.time() - claims.issued_at > BELIEVED_FOR
 
 
 # --- From the claims

@@ -19,7 +19,7 @@ from clerk_sync.refusals import IdentityUnavailable, Reason, TokenRefused
 from clerk_sync.session_claims import Kind, SessionClaims, session_claims
 from clerk_sync.strict_jwt import unverified_content
 from clerk_sync.tokens import Place, admit, verifier
-from clerk_sync.users import carried_identity
+from clerk_sync.users import carried_identity, outlives_what_is_remembered
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +89,8 @@ def _identified(claims: SessionClaims) -> Answer:
             return Answer("database", None, "CLERK_FRESHNESS has the database asked every time.")
         case "token":
             return Answer("session_claims")
+    if outlives_what_is_remembered(claims):
+        return _fallback("claims_stale")
     judged = freshness.judge(
         claims.clerk_user_id,
         session_id=claims.session_id,

@@ -4,10 +4,11 @@ import time
 from typing import Any
 
 import pytest
+from django.core.cache import cache
 from django.test import Client
 from pytest_django import Settings
 
-from accounts.models import User
+from accounts.models import Membership, User
 from tests.instance import ClerkInstance, claims_of, sign_in
 
 pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.clerk_sync.site")]
@@ -176,6 +177,24 @@ def test_a_template_token_opens_the_api_for_which_it_was_made(
     headers = {"Authorization": f"Bearer {template_token(clerk, aud=['other', 'manageros-api'])}"}
     assert client.get("/api/me/", headers=headers).status_code == 200
     assert client.get("/private/", headers=headers).status_code == 401
+
+
+def test_claims_of_a_long_lived_token_are_not_believed_for_longer_than_changes_are_remembered(
+    settings: Settings, clerk: ClerkInstance, ada: User, client: Client
+) -> None:
+    settings.CLERK_JWT_TEMPLATE_AUDIENCES = ["manageros-api"]
+    claims, now = claims_of(ada), int(time.time())
+    token = template_token(clerk, aud="manageros-api", claims=claims, iat=now - 3600, nbf=now - 3600, exp=now + 10**8)
+    headers = {"Authorization": f"Bearer {token}"}
+    Membership.objects.filter(user=ada).update(role="member")
+    cache.clear()
+
+    who = client.get("/api/me/", headers=headers).json()
+    assert (who["role"], who["fallback_reason"]) == ("member", "claims_stale")
+
+    User.objects.filter(pk=ada.pk).update(is_active=False)
+    cache.clear()
+    assert client.get("/api/me/", headers=headers).json()["code"] == "user_inactive"
 
 
 @pytest.mark.parametrize("audiences", [[], ["manageros-api"]])
