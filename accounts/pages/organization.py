@@ -114,6 +114,7 @@ def switch(request: IdentifiedRequest, pk: UUID) -> HttpResponse:
 
 @form_page
 @member
+@not_impersonated
 @tell_refusals
 def leave(request: IdentifiedRequest) -> HttpResponse:
     who = request.manageros_user

@@ -100,7 +100,7 @@ def test_owners_alone(admin: Client, path: str) -> None:
     assert admin.post(path).status_code in {403, 405}
 
 
-@pytest.mark.parametrize("path", ["/organization/delete/", "/organization/transfer/"])
+@pytest.mark.parametrize("path", ["/organization/delete/", "/organization/transfer/", "/organization/leave/"])
 def test_nobody_does_it_on_an_owners_behalf(acme: Organization, visit: Visitor, path: str) -> None:
     impersonator = visit(acme.memberships.get().user, act={"sub": "user_support"})
 
