@@ -249,6 +249,9 @@ class Identification:
             patch_vary_headers(response, VARY.split(", "))
         else:
             response.headers["Vary"] = VARY
+        if self._user.is_authenticated:
+            # A shared cache may store what does not forbid it, and not every one heeds Vary: Cookie.
+            response.headers.setdefault("Cache-Control", "private")
         if claims_are_stale(self._user):
             response.headers[CLAIMS_HEADER] = "stale"
         if self._user.is_authenticated and self.request.method not in SAFE_METHODS:

@@ -183,7 +183,8 @@ def test_a_view_that_does_not_ask_costs_nothing(
 def test_an_answer_to_somebody_is_not_cached_for_others(clerk: ClerkInstance, ada: User, client: Client) -> None:
     sign_in(client, clerk.token(claims=claims_of(ada)))
 
-    assert client.get("/who/").headers["Vary"] == "Authorization, Cookie"
+    answer = client.get("/who/")
+    assert (answer.headers["Vary"], answer.headers["Cache-Control"]) == ("Authorization, Cookie", "private")
 
 
 @pytest.mark.parametrize("path", ["/account/", "/account-async/"])
