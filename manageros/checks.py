@@ -6,6 +6,7 @@ from typing import Any
 from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register  # noqa: A004  Django's own name
+from django.core.exceptions import ImproperlyConfigured
 
 DJANGO = "https://docs.djangoproject.com/en/5.2/ref/settings/"
 
@@ -20,7 +21,11 @@ def environment(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[
 @register()
 def secret_key(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
     """manageros.E002: no secret key outside development."""
-    if settings.SECRET_KEY:
+    try:
+        settings.SECRET_KEY  # noqa: B018  an empty one raises, which would end the checks here
+    except ImproperlyConfigured:
+        pass
+    else:
         return []
     hint = f"Set DJANGO_SECRET_KEY to 50 random characters or more, the same for every process: {DJANGO}#secret-key"
     return [Error("DJANGO_SECRET_KEY is not set.", hint=hint, id="manageros.E002")]
