@@ -185,7 +185,8 @@ def _link(user: User, clerk_user: ClerkUser) -> Mirrored:
     for field, value in changes.items():
         setattr(user, field, value)
     user.save(update_fields=list(changes))
-    logger.info("Linked user %s to Clerk user %s by verified primary email.", user.pk, clerk_user.id)
+    told = "Linked user %s to Clerk user %s by verified primary email."
+    transaction.on_commit(partial(logger.info, told, user.pk, clerk_user.id))  # a dry run commits nothing
     return Mirrored(Outcome.LINKED, user.pk)
 
 
@@ -217,5 +218,6 @@ def _granted_email(clerk_user: ClerkUser) -> str | None:
         return None
     holder.email = None
     holder.save(update_fields=["email"])
-    logger.info("The email of user %s went to Clerk user %s.", holder.pk, clerk_user.id)
+    told = "The email of user %s went to Clerk user %s."
+    transaction.on_commit(partial(logger.info, told, holder.pk, clerk_user.id))
     return clerk_user.email

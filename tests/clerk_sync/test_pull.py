@@ -110,6 +110,19 @@ def test_dry_run_tells_the_same_and_changes_nothing(at_clerk: UsersAtClerk) -> N
     assert run() == "1 created, 1 linked\n"
 
 
+@pytest.mark.django_db(transaction=True)
+def test_only_a_link_that_lasts_is_logged(at_clerk: UsersAtClerk, caplog: pytest.LogCaptureFixture) -> None:
+    a_user(clerk_user_id=None, email="linked@example.com")
+    at_clerk.users = {"user_link": clerk_user("user_link", "linked@example.com")}
+    caplog.set_level("INFO", logger="clerk_sync.mirror")
+
+    run("--dry-run")
+    assert "Linked user" not in caplog.text
+
+    run()
+    assert "Linked user" in caplog.text
+
+
 def test_pages_follow_a_cursor_to_the_last_user(at_clerk: UsersAtClerk) -> None:
     ids = [f"user_{number:03}" for number in range(7)]
     at_clerk.users = {user_id: clerk_user(user_id) for user_id in ids}
