@@ -178,10 +178,10 @@ def sync(request: HttpRequest, rows: MetadataSyncQuerySet) -> None:
         try:
             row = sync_user_data_to_clerk(clerk_user_id)
         except (ClerkError, ObjectDoesNotExist) as error:
-            messages.error(request, f"{clerk_user_id}: {error}")
+            messages.error(request, f"Clerk user {clerk_user_id}: {error}")
         else:
             level = messages.SUCCESS if row.state == State.SYNCED else messages.WARNING
-            messages.add_message(request, level, f"{clerk_user_id}: {row.get_state_display().lower()}")
+            messages.add_message(request, level, f"Clerk user {clerk_user_id}: {row.get_state_display().lower()}")
 
 
 @admin.action(description="Sync metadata to Clerk")

@@ -91,14 +91,14 @@ def test_a_page_says_so_where_clerk_cannot_be_asked(admin_client: Client, ada: U
 def test_a_few_are_synced_at_once(admin_client: Client, ada: User, clerk_api: MetadataApi) -> None:
     page = act(admin_client, SYNCS, "sync_now", "user_ada")
 
-    assert "User_ada: synced" in page
+    assert "Clerk user user_ada: synced" in page
     assert clerk_api.calls == ["user_ada"]
 
 
 def test_a_refusal_is_shown(admin_client: Client, ada: User, clerk_api: MetadataApi) -> None:
     clerk_api.next = [refusal(422)]
 
-    assert "User_ada: Clerk answered 422" in act(admin_client, SYNCS, "sync_now", "user_ada")
+    assert "Clerk user user_ada: Clerk answered 422" in act(admin_client, SYNCS, "sync_now", "user_ada")
 
 
 @pytest.mark.django_db(transaction=True)
@@ -150,7 +150,7 @@ def test_users_are_synced_from_their_own_list(admin_client: Client, ada: User, c
 
     page = act(admin_client, USERS, "sync_metadata", ada.pk, staff.pk)
 
-    assert "User_ada: synced" in page
+    assert "Clerk user user_ada: synced" in page
     assert "1 without a Clerk account were left out." in page
     assert clerk_api.metadata["user_ada"]["managerOSUserId"] == str(ada.pk)
 
