@@ -128,6 +128,15 @@ def test_impersonator_sees_a_banner(membership: Membership, visit: Visitor) -> N
     assert "on somebody else's behalf" in browser.get("/dashboard/").content.decode().replace("&#x27;", "'")
 
 
+def test_who_belongs_nowhere_is_not_sent_to_an_owner_for_a_role(visit: Visitor) -> None:
+    answer = visit(a_user()).get("/people/")
+
+    assert answer.status_code == 403
+    page = answer.content.decode()
+    assert "You are not a member of an organization." in page
+    assert "An owner of the organization" not in page
+
+
 def test_forged_form_is_refused(membership: Membership, visit: Visitor) -> None:
     browser = visit(membership.user)
     browser.handler.enforce_csrf_checks = True
