@@ -75,7 +75,7 @@ def advise(who: ManagerOSUser, sync: MetadataSync | None) -> Advice:
             what = "The claims are in your session token, but empty: Clerk did not hold your data when it was made."
             return Advice(sync_level(sync), what, after_sync(sync))
         case "claims_stale":
-            what = "Your data changed after your session token was made, so the database answered."
+            what = "Your data changed after your session token was made, or at about that time: the database answered."
             return Advice(sync_level(sync), what, after_sync(sync))
         case "claims_invalid":
             return Advice(
@@ -97,7 +97,10 @@ def after_sync(sync: MetadataSync | None) -> str:
         return "No sync is queued for you: run manage.py sync_clerk_metadata --user with your email address."
     match sync.state:
         case MetadataSync.State.SYNCED:
-            return "Clerk holds your data now: your next session token, at most a minute away, carries it."
+            return (
+                "Clerk holds your data now: where this token does not carry it, your next session token, at most a "
+                "minute away, does."
+            )
         case MetadataSync.State.FAILED:
             return "The sync failed. What Clerk said is below; an administrator can retry it."
         case _:

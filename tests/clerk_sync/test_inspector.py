@@ -45,7 +45,7 @@ def test_token_without_the_claims(ada: User, clerk: ClerkInstance, client: Clien
     ("state", "step"),
     [
         (State.PENDING, "no worker (manage.py db_worker) is running"),
-        (State.SYNCED, "your next session token, at most a minute away"),
+        (State.SYNCED, "your next session token, at most a minute away, does"),
         (State.FAILED, "an administrator can retry it"),
     ],
 )
