@@ -154,7 +154,7 @@ def background_work(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> l
     if settings.DEBUG or not settings.TASKS["default"]["BACKEND"].endswith((".ImmediateBackend", ".DummyBackend")):
         return []
     problem = "TASKS_BACKEND has no worker: changes are delivered to Clerk inside requests, or by the cron line alone."
-    hint = "Leave it empty for the database backend; README.md, Settings, names the others."
+    hint = "Leave it empty for the database backend, which `manage.py db_worker` serves."
     return [checks.Warning(problem, hint=hint, id="clerk_sync.W004")]
 
 

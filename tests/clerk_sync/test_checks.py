@@ -46,7 +46,7 @@ def test_complete_settings_are_not_complained_about() -> None:
         ("MIDDLEWARE", [], "clerk_sync.E010", "manageros/settings.py"),
         ("MIDDLEWARE", [IDENTIFY, PASSWORDS], "clerk_sync.E010", "manageros/settings.py"),
         ("METRICS_TOKEN", "short", "clerk_sync.W005", "docs/deploy.md"),
-        ("TASKS", IN_THE_REQUEST, "clerk_sync.W004", "README.md"),
+        ("TASKS", IN_THE_REQUEST, "clerk_sync.W004", "db_worker"),
     ],
 )
 def test_a_wrong_setting_is_named_with_where_to_find_it(
