@@ -17,6 +17,8 @@ from clerk_sync.instance import clerk_instance
 from clerk_sync.refusals import IdentityUnavailable, Reason
 from clerk_sync.responses import unauthorized, unavailable
 
+NOBODY = AnonymousUser()
+
 
 class ClerkSessionMiddleware:
     sync_capable = True
@@ -24,11 +26,12 @@ class ClerkSessionMiddleware:
 
     def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
         self.get_response = get_response
-        if iscoroutinefunction(get_response):
+        self.is_async = iscoroutinefunction(get_response)
+        if self.is_async:
             markcoroutinefunction(self)
 
     def __call__(self, request: Any) -> Any:
-        if iscoroutinefunction(self):
+        if self.is_async:
             return self._answer_async(request)
         identification = attach(request)
         response = early_answer(request) if comes_from_clerk(request) else None
@@ -53,7 +56,7 @@ def attach(request: Any) -> Identification:
     current_actor.set("")  # a thread serves one request after another
     identification = Identification(request)
     # Behind AuthenticationMiddleware it is whoever signed in with a password.
-    password_user = getattr(request, "user", AnonymousUser())
+    password_user = getattr(request, "user", NOBODY)
     request.identification = identification
     request.manageros_user = SimpleLazyObject(lambda: identification.user)
     request.amanageros_user = identification.auser

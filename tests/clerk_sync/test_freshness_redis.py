@@ -5,9 +5,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from urllib.parse import quote
 
 import pytest
 from django.conf import settings as django_settings
+from django.db import connection
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
@@ -25,7 +27,9 @@ class OtherProcess:
     PROGRAM = """
 import sys, time, django
 django.setup()
+from accounts.models import Membership, Organization, User
 from clerk_sync import freshness
+from clerk_sync.models import MetadataSync
 result = "ready"
 while True:
     print(result, flush=True)
@@ -36,10 +40,15 @@ while True:
     exec(line)
 """
 
-    def __init__(self, cache_url: str) -> None:
+    def __init__(self, cache_url: str, database_url: str = "sqlite:///:memory:") -> None:
         self.process: subprocess.Popen[str] = subprocess.Popen(
             [sys.executable, "-c", self.PROGRAM],
-            env={**os.environ, "CACHE_URL": cache_url, "DJANGO_SETTINGS_MODULE": "tests.settings"},
+            env={
+                **os.environ,
+                "CACHE_URL": cache_url,
+                "TEST_DATABASE_URL": database_url,
+                "DJANGO_SETTINGS_MODULE": "tests.settings",
+            },
             cwd=django_settings.BASE_DIR,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -134,6 +143,38 @@ def test_a_change_announced_in_one_process_counts_in_another_within_100_ms(
         announced_at = float(elsewhere.does(f"result = time.monotonic(); freshness.{announcement}"))
         assert signed_in.get("/admins/").status_code == 403
         delays.append(time.monotonic() - announced_at)
+
+    assert min(delays) < 0.1
+
+
+def database_url() -> str:
+    """Of the tests' own database, for another process."""
+    given = connection.settings_dict
+    return f"postgresql://{given['USER']}@{quote(given['HOST'], safe='')}:{given['PORT']}/{given['NAME']}"
+
+
+@pytest.mark.postgresql  # which several processes can share
+@pytest.mark.django_db(transaction=True)
+def test_a_membership_ended_in_one_process_is_refused_in_another_within_100_ms(
+    signed_in: Client, redis_cache: RedisServer, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    elsewhere = OtherProcess(redis_cache.url, database_url())
+    delays: list[float] = []
+    try:
+        while len(delays) < 10 and min(delays, default=1) > 0.1:
+            with django_assert_num_queries(0):
+                assert signed_in.get("/members/").status_code == 200
+            ended_at = float(elsewhere.does("Membership.objects.get().delete(); result = time.monotonic()"))
+            assert signed_in.get("/members/").status_code == 403
+            delays.append(time.monotonic() - ended_at)
+            elsewhere.does(
+                "Membership.objects.create("
+                "user=User.objects.get(), organization=Organization.objects.get(), role='admin', is_active=True); "
+                "MetadataSync.objects.update(state='synced', claims_after=0); "
+                "freshness.announce_delivered('user_1', 0)"
+            )
+    finally:
+        elsewhere.close()
 
     assert min(delays) < 0.1
 
