@@ -85,7 +85,7 @@ def advise(who: ManagerOSUser, sync: MetadataSync | None) -> Advice:
                 "end of this page: each value is one shortcode in quotes and nothing else.",
             )
         case _:
-            return Advice("warn", "The database answered: you are signed in with a password.", "Nothing to do.")
+            return Advice("good", "The database answered, as CLERK_FRESHNESS=database has it.", "Nothing to do.")
 
 
 def sync_level(sync: MetadataSync | None) -> str:

@@ -83,6 +83,15 @@ def test_claims_that_carry_the_answer(ada: User, clerk: ClerkInstance, client: C
     assert "session claims</span>" in page
 
 
+def test_site_that_always_asks_the_database(ada: User, clerk: ClerkInstance, client: Client, settings: Any) -> None:
+    settings.CLERK_FRESHNESS = "database"
+
+    page = inspected(client, clerk.token(claims=claims_of(ada)))
+
+    assert "CLERK_FRESHNESS=database" in page
+    assert "password" not in page
+
+
 def test_claims_under_metadata_are_shown_too(ada: User, clerk: ClerkInstance, client: Client) -> None:
     page = inspected(client, clerk.token(claims={"metadata": claims_of(ada)}))
 
