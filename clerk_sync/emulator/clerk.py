@@ -11,7 +11,7 @@ from clerk_sync.emulator.limits import Limits, RateLimiter
 from clerk_sync.emulator.saved import SavedState
 from clerk_sync.emulator.state import Session
 from clerk_sync.emulator.store import Store
-from clerk_sync.emulator.tokens import Signer, signer
+from clerk_sync.emulator.tokens import AssembledClaims, Signer, signer
 from clerk_sync.emulator.webhooks import RETRIES_AFTER, Webhooks
 
 STAND_IN = Path(__file__).parent / "assets"
@@ -54,6 +54,7 @@ class LocalClerk:
         self.call_counts: Counter[str] = Counter()
         self.clerk_js = clerk_js
         self.handshakes: dict[str, list[str]] = {}
+        self.kept_claims: dict[str, AssembledClaims] = {}
         state = SavedState.read(saved) if saved else None
         self.signer: Signer = signer(instance, state.signing_key if state else signing_key)
         if state:
@@ -71,11 +72,19 @@ class LocalClerk:
             self.store.changed = lambda: SavedState.of(instance.id, self.signer, self.store).write(saved)
 
     def session_token(self, session: Session, *, origin: str | None = None, lifetime: int | None = None) -> str:
-        """Minted now, so its claims say what the user's public metadata holds at this moment."""
+        """Minted now; its claims say what the user's public metadata holds now, or held when the edge read it."""
         with self.store.lock:
-            user = self.store.user(session.user_id)
             session.last_active_at = self.store.now()
-            return self.signer.session_token(session, user, now=self.store.clock(), origin=origin, lifetime=lifetime)
+            claims = self.claims(session)
+            return self.signer.session_token(session, claims, now=self.store.clock(), origin=origin, lifetime=lifetime)
+
+    def claims(self, session: Session) -> AssembledClaims:
+        now = self.store.clock()
+        kept = self.kept_claims.get(session.id)
+        if kept is None or now - kept.assembled_at >= self.instance.claims_kept_for:
+            kept = self.signer.assembled(self.store.user(session.user_id), now=now)
+            self.kept_claims[session.id] = kept
+        return kept
 
     def template_token(self, name: str, session: Session, *, origin: str | None = None) -> str:
         with self.store.lock:

@@ -40,6 +40,8 @@ class Instance:
     session_claims: Mapping[str, Any] = field(default_factory=lambda: dict(SESSION_TOKEN_TEMPLATE))
     token_lifetime: int = 60  # seconds
     session_lifetime: int = 7 * 24 * 3600  # seconds
+    # Seconds for which tokens of a session are minted at the edge: from claims assembled before, which `oiat` dates.
+    claims_kept_for: int = 0
 
     def __post_init__(self) -> None:
         self.secret_key = self.secret_key or f"sk_{self.kind}_{secrets.token_urlsafe(24)}"

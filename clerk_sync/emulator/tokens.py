@@ -23,6 +23,14 @@ RESERVED_CLAIMS = {"act", "azp", "exp", "iat", "iss", "jti", "nbf", "sub"}
 SESSION_ONLY_CLAIMS = {"fea", "fva", "pla", "sid", "sts", "v"}
 
 
+@dataclass(frozen=True)
+class AssembledClaims:
+    """The custom claims of a session token, and when they were read from the user's record (seconds)."""
+
+    claims: Json
+    assembled_at: int
+
+
 @dataclass(kw_only=True)
 class Signer:
     """Signs what an instance issues. Times are seconds since 1970."""
@@ -49,11 +57,17 @@ class Signer:
         return {"keys": [{"use": "sig", "alg": "RS256", "kid": self.instance.id, **public}]}
 
     def session_token(
-        self, session: Session, user: User, *, now: float, origin: str | None = None, lifetime: int | None = None
+        self,
+        session: Session,
+        custom: "AssembledClaims",
+        *,
+        now: float,
+        origin: str | None = None,
+        lifetime: int | None = None,
     ) -> str:
         """`origin` is that of the request which asks for it; a token minted by a navigation has none, hence no azp."""
         issued = int(now)
-        claims = self.custom(self.instance.session_claims, user) | {
+        claims = custom.claims | {
             "exp": issued + (lifetime or self.instance.token_lifetime),
             "fva": [max(0, (issued - session.created_at // 1000) // 60), -1],
             "iat": issued,
@@ -62,14 +76,17 @@ class Signer:
             "nbf": issued - 10,
             "sid": session.id,
             "sts": "pending" if session.status == "pending" else "active",
-            "sub": user.id,
+            "sub": session.user_id,
             "v": 2,
         }
         if origin:
             claims["azp"] = origin
         if session.actor:
             claims["act"] = session.actor
-        return self.sign(claims, category=SESSION_CATEGORY, oiat=issued)
+        return self.sign(claims, category=SESSION_CATEGORY, oiat=custom.assembled_at)
+
+    def assembled(self, user: User, *, now: float) -> "AssembledClaims":
+        return AssembledClaims(self.custom(self.instance.session_claims, user), int(now))
 
     def template_token(self, template: JWTTemplate, user: User, *, now: float, origin: str | None) -> str:
         issued = int(now)

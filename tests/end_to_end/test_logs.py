@@ -42,8 +42,8 @@ class Day:
         self.secrets |= {email, secret, headers["svix-signature"].removeprefix("v1,")}
         return requests.post(f"{self.url}/webhooks/clerk/", data=body, headers=THROUGH_PROXY | headers, timeout=20)
 
-    def token(self, user: User, session: Session, **options: Any) -> str:
-        token = self.production.clerk.signer.session_token(session, user, now=time.time(), origin=ORIGIN, **options)
+    def token(self, session: Session, **options: Any) -> str:
+        token = self.production.clerk.session_token(session, origin=ORIGIN, **options)
         self.secrets.add(token)
         return token
 
@@ -53,7 +53,7 @@ class Day:
         user = clerk.store.create_user(emails=[(email, True)])
         session = clerk.store.sign_in(client, user)
         self.secrets |= {email, client.token}
-        token, old = self.token(user, session), self.token(user, session, lifetime=-300)
+        token, old = self.token(session), self.token(session, lifetime=-300)
         forged = token[:-8] + "AAAAAAAA"
         handshake = clerk.signer.handshake_token([f"__session={token}; Path=/"], now=time.time())
         self.secrets |= {forged, handshake}
