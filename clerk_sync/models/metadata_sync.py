@@ -109,8 +109,16 @@ class MetadataSync(models.Model):
         FAILED = "failed", "Failed"
 
     clerk_user_id = models.CharField("Clerk user id", max_length=64, primary_key=True)
+    # No constraint in the database: PostgreSQL checks it when whoever wrote the row twice commits, and locks the user
+    # for that, in the other order than a transaction that changes the user and then marks. A row whose user is gone is
+    # delivered like one without a user.
     user = models.OneToOneField(
-        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="metadata_sync"
+        settings.AUTH_USER_MODEL,
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="metadata_sync",
+        db_constraint=False,
     )
     state = models.CharField(max_length=16, choices=State, default=State.PENDING)
     # Raised by every mark. A delivery that began at one version may finish only at the same one.

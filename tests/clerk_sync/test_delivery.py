@@ -356,7 +356,8 @@ def test_a_persons_own_change_goes_before_bulk_work(
 
     deliver(patience=0)
 
-    assert clerk_api.calls[0] == "user_member"
+    # The limit lets two calls begin at once, and either may arrive first.
+    assert "user_member" in clerk_api.calls[:2]
 
 
 def test_one_user_is_synced_now(member: Membership, clerk_api: MetadataApi) -> None:
