@@ -8,7 +8,7 @@ A benchmark is a module with a `main()` that prints its figures and returns 0 if
 import subprocess
 import sys
 
-BENCHMARKS = ("read_path", "sync_marking", "sync_delivery", "people_search")
+BENCHMARKS = ("read_path", "sync_marking", "sync_delivery", "people_search", "webhook")
 
 
 def main(names: list[str]) -> int:

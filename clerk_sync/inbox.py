@@ -108,15 +108,14 @@ def _process(delivery: Delivery, *, even_if_processed: bool = False) -> Outcome 
     # One query answers for the row of the user and for the delivery, where there is such a row.
     held: dict[str, Any] | None = None
     if clerk_user:
-        fields = ("attempts", "processed_at")
-        held = find_held(clerk_user, **{field: Subquery(same.values(field)) for field in fields})
-    earlier = held or same.values("attempts", "processed_at").first()
-    if earlier and earlier["processed_at"] and not even_if_processed:
+        held = find_held(clerk_user, earlier_outcome=Subquery(same.values("outcome")))
+    earlier = held["earlier_outcome"] if held else same.values_list("outcome", flat=True).first()
+    if earlier not in {None, Outcome.FAILED} and not even_if_processed:
         return None
     # No savepoint inside a caller's transaction: OvertakenError has to roll all of it back anyway.
     with transaction.atomic(savepoint=False):
         outcome = _mirrored(apply_user(clerk_user, held).outcome) if clerk_user else _apply(delivery)
-        _record(delivery, outcome, earlier["attempts"] if earlier else None)
+        _record(delivery, outcome, earlier)
     return outcome
 
 
@@ -133,13 +132,13 @@ def _mirrored(outcome: MirrorOutcome) -> Outcome:
     return Outcome.STALE if outcome == MirrorOutcome.STALE else Outcome.APPLIED
 
 
-def _record(delivery: Delivery, outcome: Outcome, attempts: int | None) -> None:
+def _record(delivery: Delivery, outcome: Outcome, earlier: str | None) -> None:
     result = {"outcome": outcome, "processed_at": timezone.now(), "error": ""}
-    if attempts is None:
+    if earlier is None:
         WebhookEvent.objects.create(svix_id=delivery.svix_id, **_particulars(delivery), **result)
         return
-    same = WebhookEvent.objects.filter(svix_id=delivery.svix_id, attempts=attempts)
-    if not same.update(attempts=attempts + 1, **result):
+    same = WebhookEvent.objects.filter(svix_id=delivery.svix_id, outcome=earlier)
+    if not same.update(attempts=F("attempts") + 1, **result):
         raise OvertakenError
 
 
