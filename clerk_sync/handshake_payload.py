@@ -81,7 +81,7 @@ def parsed_cookie(directive: str, instance: ClerkInstance, host: str) -> CookieT
         value=value,
         max_age=int(given["max-age"]) if SECONDS.fullmatch(given.get("max-age", "")) else None,
         expires=given.get("expires"),
-        domain=_shared_domain(name, given.get("domain"), instance, host),
+        domain=_kept_domain(name, given.get("domain"), instance, host),
         secure="secure" in given,
         httponly="httponly" in given,
         samesite={"strict": "Strict", "none": "None"}.get(given.get("samesite", "").lower(), "Lax"),
@@ -93,14 +93,18 @@ def _attribute(attribute: str) -> tuple[str, str]:
     return name.strip().lower(), value.strip()
 
 
-def _shared_domain(name: str, domain: str | None, instance: ClerkInstance, host: str) -> str | None:
-    """Only the sign-in time is shared by the sites of a domain, and only in production with the Frontend API's domain
-    (clerk.example.com shares with example.com). Every other cookie stays with this host."""
-    domain = (domain or "").lstrip(".").lower()
+def _kept_domain(name: str, domain: str | None, instance: ClerkInstance, host: str) -> str | None:
+    """Only the time of the sign-in is shared by the sites of a domain. Every other cookie stays with this host."""
+    shared = shared_domain(instance, host)
+    wanted = (domain or "").lstrip(".").lower()
+    return shared if name.startswith(cookies.CLIENT_UAT) and wanted == shared else None
+
+
+def shared_domain(instance: ClerkInstance, host: str) -> str | None:
+    """The domain for which Clerk sets cookies in production: clerk.example.com does for example.com. None elsewhere."""
     parent = (urlsplit(instance.frontend_api_url).hostname or "").partition(".")[2]
     host = host.rsplit(":", 1)[0].lower()
-    is_shared = name.startswith(cookies.CLIENT_UAT) and instance.is_production
-    return domain if is_shared and domain == parent and (host == domain or host.endswith(f".{domain}")) else None
+    return parent if instance.is_production and (host == parent or host.endswith(f".{parent}")) else None
 
 
 def is_leftover(taken: Mapping[str, CookieToSet], present: Mapping[str, str]) -> bool:

@@ -15,7 +15,7 @@ from accounts.impersonation import current_actor
 from accounts.models import User
 from clerk_sync import backend_api, cookies, handshake, tally
 from clerk_sync.handshake import Action, Need, Situation
-from clerk_sync.handshake_payload import CookieToSet, handshake_cookies, is_leftover, with_cookies_set
+from clerk_sync.handshake_payload import CookieToSet, handshake_cookies, is_leftover, shared_domain, with_cookies_set
 from clerk_sync.instance import ClerkInstance, clerk_instance
 from clerk_sync.refusals import IdentityUnavailable, Reason, Refusal, TokenRefused
 from clerk_sync.session_claims import SessionClaims
@@ -56,8 +56,9 @@ class Identification:
         self.request = request
         # For the API, which says so before it asks: tokens of JWT templates count too.
         self.accepts_templates = False
-        # Whether a redirect or a 503 may be raised: not once an error page is being made, which names the user too.
-        self.may_interrupt = True
+        # Whether a redirect or a 503 may be raised: while the view runs. Error pages name the user too, and are made
+        # before there is a view (no such address, no CSRF token) or after it failed.
+        self.may_interrupt = False
         self.refusal: Refusal | None = None
         self.place: Place | None = None
         self.account: User | None = None
@@ -69,8 +70,13 @@ class Identification:
     def user(self) -> ManagerOSUser:
         """Raises GoToClerk and IdentityUnavailable, which the middleware answers."""
         if self._user is None:
-            with connection.execute_wrapper(self._count):
-                self._user = self._find()
+            try:
+                with connection.execute_wrapper(self._count):
+                    self._user = self._find()
+            except (GoToClerk, IdentityUnavailable):
+                if self.may_interrupt:
+                    raise
+                return ANONYMOUS
             # From here on the value itself, which templates read in half the time of the lazy one.
             self.request.manageros_user = self._user  # type: ignore[attr-defined]
             self.request.identity_queries = self.queries  # type: ignore[attr-defined]
@@ -96,9 +102,7 @@ class Identification:
             return ANONYMOUS
         except (GoToClerk, IdentityUnavailable) as interruption:
             tally.tokens.count("handshake" if isinstance(interruption, GoToClerk) else "unavailable")
-            if self.may_interrupt:
-                raise
-            return ANONYMOUS
+            raise
         self.account = identity.account
         current_actor.set(identity.user.actor or "")
         tally.count_accepted(identity.user.fallback_reason)
@@ -174,7 +178,9 @@ class Identification:
             logger.warning("A handshake cookie was not accepted: %s", refused)
             taken = {}
         if instance.is_production:
-            self.cookies_to_set[cookies.HANDSHAKE] = CookieToSet(cookies.HANDSHAKE, "", max_age=0)
+            self.cookies_to_set[cookies.HANDSHAKE] = CookieToSet(
+                cookies.HANDSHAKE, "", max_age=0, domain=shared_domain(instance, host)
+            )
             return {} if is_leftover(taken, self.request.COOKIES) else taken
         self.cookies_to_set |= taken
         here = handshake.without_clerk_query(self.request.build_absolute_uri())

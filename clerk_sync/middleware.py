@@ -29,6 +29,8 @@ class ClerkSessionMiddleware:
         self.is_async = iscoroutinefunction(get_response)
         if self.is_async:
             markcoroutinefunction(self)
+            # Django would run a synchronous one in a thread, for every request.
+            self.process_view = self.process_view_async  # type: ignore[method-assign, assignment]
 
     def __call__(self, request: Any) -> Any:
         if self.is_async:
@@ -45,6 +47,13 @@ class ClerkSessionMiddleware:
         response = response or await self.get_response(request)
         identification.finish(response)
         return response
+
+    def process_view(self, request: Any, view: Any, args: Any, kwargs: Any) -> None:
+        """From here on there is a view that can be interrupted."""
+        request.identification.may_interrupt = True
+
+    async def process_view_async(self, request: Any, view: Any, args: Any, kwargs: Any) -> None:
+        request.identification.may_interrupt = True
 
     def process_exception(self, request: Any, exception: Exception) -> HttpResponse | None:
         """Answer a view that asked who this is and could not be told, or that does not go on without anybody."""
@@ -86,11 +95,13 @@ def comes_from_clerk(request: HttpRequest) -> bool:
 def early_answer(request: Any) -> HttpResponse | None:
     """The answer to someone whom Clerk just sent here, if there is one before the view's."""
     identification: Identification = request.identification
+    identification.may_interrupt = True
     try:
         user = identification.user
     except (GoToClerk, IdentityUnavailable) as exception:
         return interruption(request, exception)
     refusal = identification.refusal
+    identification.may_interrupt = False
     if not user.is_authenticated and refusal is not None and refusal.reason is Reason.HANDSHAKE_INVALID:
         return unauthorized(request)
     return None

@@ -3,7 +3,8 @@
 import time
 
 import pytest
-from django.test import Client
+from asgiref.sync import async_to_sync
+from django.test import AsyncClient, Client
 from pytest_django import Settings
 
 from accounts.models import User
@@ -64,3 +65,23 @@ def test_somebody_signed_in_with_clerk_may_open_the_admin_as_staff(
 
     User.objects.filter(pk=ada.pk).update(is_staff=True, is_superuser=True)
     assert client.get("/admin/", headers=DOCUMENT).status_code == 200
+
+
+@pytest.mark.parametrize("under", ["wsgi", "asgi"])
+def test_no_error_page_fails_because_clerk_cannot_be_asked(
+    settings: Settings, clerk: ClerkInstance, under: str
+) -> None:
+    """They name the user, who cannot be named now."""
+    settings.CLERK_JWT_KEY = "no key at all"
+    client = AsyncClient(enforce_csrf_checks=True) if under == "asgi" else Client(enforce_csrf_checks=True)
+    sign_in(client, clerk.token())
+
+    def ask(method: str, path: str) -> int:
+        call = getattr(client, method)
+        status: int = (async_to_sync(call) if under == "asgi" else call)(path, headers=DOCUMENT).status_code
+        return status
+
+    assert ask("get", "/dashboard/") == 503
+    assert ask("get", "/nowhere/") == 404
+    assert ask("post", "/sign-out/") == 403
+    assert ask("options", "/dashboard/") == 405
