@@ -7,6 +7,7 @@ import pytest
 import requests
 import time_machine
 from django.db import transaction
+from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
 
@@ -18,6 +19,8 @@ from clerk_sync.models import DeliveryState, MetadataSync
 from clerk_sync.sync import sync_user_data_to_clerk
 from tests.accounts.factories import a_member, a_person, a_user, an_organization
 from tests.clerk_sync.metadata_api import MetadataApi, metadata_api, refusal
+from tests.clerk_sync.payloads import clerk_user, event
+from tests.instance import signed_webhook
 from tests.length import at_length
 
 pytestmark = pytest.mark.django_db
@@ -424,3 +427,43 @@ def test_an_event_while_a_delivery_is_pending_changes_nothing(member: Membership
     MetadataSync.objects.confirm("user_member", dict(NO_METADATA), 1)
 
     assert (row().version, row().confirmed_at) == (before, None)
+
+
+def test_our_own_write_comes_back_as_a_webhook_and_causes_no_second_call(
+    member: Membership, clerk_api: MetadataApi, now: time_machine.Traveller
+) -> None:
+    deliver(patience=0)
+    held = clerk_user(id="user_member", public_metadata=clerk_api.metadata["user_member"], updated_at=clerk_api.clock)
+    body, headers = signed_webhook(event("user.updated", held), at=timezone.now())
+    content_type = headers.pop("content-type")
+
+    answer = Client().post("/webhooks/clerk/", data=body, content_type=content_type, headers=headers)
+    now.shift(10)
+    outcome = deliver(patience=0)
+
+    assert (answer.status_code, outcome.done) == (200, 0)
+    assert clerk_api.calls == ["user_member"]
+    assert (row().state, row().confirmed_at is not None) == (State.SYNCED, True)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_change_is_delivered_though_its_process_died_right_after_the_commit(clerk_api: MetadataApi) -> None:
+    acme = an_organization("Acme")
+    member = a_member(acme, user=a_user(clerk_user_id="user_member"))
+    deliver(patience=2)
+
+    def die() -> None:
+        raise SystemExit
+
+    @transaction.atomic
+    def change_and_die() -> None:
+        transaction.on_commit(die)  # before the wake-up, which is registered by the change
+        member.role = Role.ADMIN
+        member.save()
+
+    with pytest.raises(SystemExit):
+        change_and_die()
+
+    assert row().state == State.PENDING
+    deliver(patience=2)
+    assert clerk_api.metadata["user_member"]["role"] == "admin"
