@@ -49,9 +49,10 @@ def main() -> int:
 
         django.setup()
         accounts = seed(clerk)
-        figures = [*used(clerk, environment, 1), *used(clerk, environment, 4)]
-        figures += waits(clerk, environment, accounts)
-    return report(figures)
+        missed = report(used(clerk, environment, 1))
+        missed |= report(used(clerk, environment, 4))
+        missed |= report(waits(clerk, environment, accounts))
+    return missed
 
 
 @contextmanager
