@@ -105,10 +105,12 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 def cache(url: str) -> dict[str, Any]:
     if url == "locmem://":
         return {"BACKEND": "manageros.caches.InProcessCache", "OPTIONS": {"MAX_ENTRIES": 100_000}}
+    if url.startswith("file://"):  # what a laptop's site and worker share: files in a folder
+        return {"BACKEND": "django.core.cache.backends.filebased.FileBasedCache", "LOCATION": url[len("file://") :]}
     if url.startswith(("redis://", "rediss://", "unix://")):
         timeouts = {"socket_connect_timeout": 0.5, "socket_timeout": 0.5}
         return {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": url, "OPTIONS": timeouts}
-    raise ValueError("it must start with redis://, rediss:// or unix://")
+    raise ValueError("it must start with redis://, rediss://, unix:// or file://")
 
 
 CACHES = {"default": env.parsed("CACHE_URL", "locmem://", cache)}

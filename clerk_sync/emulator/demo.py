@@ -90,6 +90,7 @@ class Demo:
             "CLERK_PUBLISHABLE_KEY": publishable_key("test", f"127.0.0.1:{self.clerk_port}"),
             "CLERK_SECRET_KEY": kept.clerk,
             "CLERK_WEBHOOK_SIGNING_SECRET": kept.webhook,
+            "CACHE_URL": f"file://{self.folder.resolve() / 'cache'}",
             "DATABASE_URL": self.database_url or f"sqlite:///{self.folder.resolve() / 'db.sqlite3'}",
             "DJANGO_ALLOWED_HOSTS": "localhost,127.0.0.1",
             "DJANGO_DEBUG": "true",

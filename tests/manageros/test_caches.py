@@ -3,13 +3,16 @@
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 import time_machine
 from django.core.cache.backends.base import BaseCache
+from django.core.cache.backends.filebased import FileBasedCache
 from django.core.cache.backends.locmem import LocMemCache
 
 from manageros.caches import InProcessCache
+from manageros.settings import cache as cache_config
 
 
 @pytest.fixture(params=[InProcessCache, LocMemCache])
@@ -83,3 +86,12 @@ def test_many_threads_count_to_the_same_number(cache: BaseCache) -> None:
         list(threads.map(lambda _: cache.incr("count"), range(2000)))
 
     assert cache.get("count") == 2000
+
+
+def test_a_laptops_processes_share_a_folder(tmp_path: Path) -> None:
+    config = cache_config(f"file://{tmp_path / 'cache'}")
+    site, worker = (FileBasedCache(config["LOCATION"], {}) for _ in range(2))
+
+    worker.set("key", "value")
+
+    assert site.get_many(["key", "absent"]) == {"key": "value"}
