@@ -33,8 +33,16 @@ STAMP_FOR = 30 * 24 * 3600
 # Seconds. An ended session mints no more tokens, so this need only outlive the last one, which lives for a minute.
 ENDED_FOR = 24 * 3600
 
+# Announcements kept for a cache that is down. Past so many, everybody's claims are stale when it is back.
+MOST_MISSED = 10_000
+
 OUT = "out"
 EVERYONE = "clerk:everyone"
+
+
+# key -> value and seconds. A change that was committed while the cache was down must not be forgotten when it is back,
+# because claims from before it live on for a minute.
+_missed: dict[str, tuple[str, int | None]] = {}
 
 
 class Verdict(Enum):
@@ -94,19 +102,16 @@ def remember_fresh(clerk_user_id: str, stamps: tuple[str, ...], claims_after: in
 
 def announce_stale(clerk_user_ids: Collection[str]) -> None:
     """The claims of these users are out of date."""
-    with _cache_errors_logged():
-        cache.set_many({_user_key(clerk_user_id): _new_stamp() for clerk_user_id in clerk_user_ids}, STAMP_FOR)
+    _announce({_user_key(clerk_user_id): _new_stamp() for clerk_user_id in clerk_user_ids}, STAMP_FOR)
 
 
 def announce_organization_stale(organization_id: UUID | str) -> None:
     """The claims that name this organization are out of date, whoever holds them."""
-    with _cache_errors_logged():
-        cache.set(_organization_key(organization_id), _new_stamp(), STAMP_FOR)
+    _announce({_organization_key(organization_id): _new_stamp()}, STAMP_FOR)
 
 
 def announce_everyone_stale() -> None:
-    with _cache_errors_logged():
-        cache.set(EVERYONE, _new_stamp(), STAMP_FOR)
+    _announce({EVERYONE: _new_stamp()}, STAMP_FOR)
 
 
 def announce_delivered(clerk_user_id: str, claims_after: int | None) -> None:
@@ -126,8 +131,7 @@ def announce_delivered(clerk_user_id: str, claims_after: int | None) -> None:
 
 def announce_signed_out(clerk_user_id: str) -> None:
     """The user may not sign in any more: out at once, with every token they hold."""
-    with _cache_errors_logged():
-        cache.set(_user_key(clerk_user_id), OUT, timeout=None)
+    _announce({_user_key(clerk_user_id): OUT}, None)
 
 
 def announce_readmitted(clerk_user_id: str) -> None:
@@ -141,8 +145,37 @@ def end_session(session_id: str) -> None:
 
 
 def remember_ended(session_id: str) -> None:
+    _announce({_session_key(session_id): OUT}, ENDED_FOR)
+
+
+def announce_missed() -> None:
+    """Announce what could not be while the cache was down. Called every few seconds in each process of the site."""
+    missed = dict(_missed)
+    if not missed:
+        return
     with _cache_errors_logged():
-        cache.set(_session_key(session_id), OUT, ENDED_FOR)
+        for key, (value, timeout) in missed.items():
+            cache.set(key, value, timeout)
+            if _missed.get(key) == (value, timeout):
+                del _missed[key]
+
+
+def _announce(entries: Mapping[str, str], timeout: int | None) -> None:
+    try:
+        cache.set_many(dict(entries), timeout)
+        for key in entries:
+            _missed.pop(key, None)
+    except CACHE_ERRORS as error:
+        _log_cache_error(error)
+        for key, value in entries.items():
+            # That a user is out is told as a change: until then another process may have said that they are back, and
+            # the database knows. A session never comes back.
+            undoable = value == OUT and timeout is None
+            _missed[key] = (_new_stamp(), STAMP_FOR) if undoable else (value, timeout)
+        if len(_missed) > MOST_MISSED:
+            # Whoever is asked about in the database is found to be out there, too.
+            _missed.clear()
+            _missed[EVERYONE] = (_new_stamp(), STAMP_FOR)
 
 
 # --- How it is kept

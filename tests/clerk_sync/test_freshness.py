@@ -226,3 +226,4 @@ def test_a_cache_that_is_down_is_logged_and_raises_nothing(caplog: pytest.LogCap
         assert not freshness.is_signed_out("user_1", "sess_1")
 
     assert len(caplog.records) == 9
+    freshness.announce_missed()

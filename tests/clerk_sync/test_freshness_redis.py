@@ -186,3 +186,55 @@ def test_redis_may_come_and_go(signed_in: Client, redis_cache: RedisServer) -> N
 
     redis_cache.start()
     assert signed_in.get("/who/").json()["source"] == "session_claims"
+
+
+def verdict(clerk_user_id: str, session_id: str = "sess_missed") -> freshness.Verdict:
+    return freshness.judge(clerk_user_id, session_id=session_id, organization_id=None, assembled_at=1).verdict
+
+
+@pytest.fixture
+def _redis_away(redis_cache: RedisServer) -> Iterator[None]:
+    """Away while the test begins, and empty when it is back."""
+    redis_cache.stop()
+    yield
+    redis_cache.calls()
+
+
+@pytest.mark.usefixtures("_redis_away")
+def test_what_changed_while_the_cache_was_down_is_told_when_it_is_back(redis_cache: RedisServer) -> None:
+    freshness.announce_stale(["user_changed"])
+    freshness.announce_signed_out("user_banned")
+    freshness.remember_ended("sess_over")
+    freshness.announce_missed()
+    redis_cache.start()
+    assert verdict("user_changed") is freshness.Verdict.FRESH
+
+    freshness.announce_missed()
+
+    assert verdict("user_changed") is freshness.Verdict.STALE
+    assert verdict("user_banned") is freshness.Verdict.STALE
+    assert verdict("user_same", "sess_over") is freshness.Verdict.SIGNED_OUT
+    assert verdict("user_same") is freshness.Verdict.FRESH
+
+
+@pytest.mark.usefixtures("_redis_away")
+def test_what_was_announced_since_is_not_overwritten(redis_cache: RedisServer) -> None:
+    freshness.announce_stale(["user_twice"])
+    redis_cache.start()
+    freshness.announce_signed_out("user_twice")
+
+    freshness.announce_missed()
+
+    assert verdict("user_twice") is freshness.Verdict.SIGNED_OUT
+
+
+@pytest.mark.usefixtures("_redis_away")
+def test_too_much_to_keep_makes_everybody_stale(redis_cache: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(freshness, "MOST_MISSED", 5)
+    for number in range(7):
+        freshness.announce_stale([f"user_{number}"])
+    redis_cache.start()
+
+    freshness.announce_missed()
+
+    assert verdict("user_of_whom_nothing_was_said") is freshness.Verdict.STALE
