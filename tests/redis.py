@@ -12,7 +12,8 @@ import redis
 class RedisServer:
     """Started and stopped by a test. `url` is what CACHE_URL takes."""
 
-    def __init__(self) -> None:
+    def __init__(self, *options: str) -> None:
+        self.options = options
         # Not pytest's folder: the path of a socket may have 107 bytes and no more.
         self.folder = Path(tempfile.mkdtemp(prefix="manageros-redis-"))
         self.socket = self.folder / "redis.sock"
@@ -21,7 +22,7 @@ class RedisServer:
 
     def start(self) -> None:
         options = ["--port", "0", "--unixsocket", str(self.socket), "--save", "", "--dir", str(self.folder)]
-        self.process = subprocess.Popen(["redis-server", *options], stdout=subprocess.DEVNULL)
+        self.process = subprocess.Popen(["redis-server", *options, *self.options], stdout=subprocess.DEVNULL)
         deadline = time.monotonic() + 10
         while not self._answers():
             assert time.monotonic() < deadline, "redis-server did not start"

@@ -64,9 +64,13 @@ class Process:
 
 @dataclass(frozen=True)
 class Production:
-    clerk: LocalClerk
+    running: RunningClerk
     environment: dict[str, str]
     image: Path
+
+    @property
+    def clerk(self) -> LocalClerk:
+        return self.running.clerk
 
     def run(self, command: str, **variables: str) -> str:
         return run(command, self.environment | variables, self.image)
@@ -97,9 +101,8 @@ def production(
 ) -> Iterator[Production]:
     with RunningClerk(LocalClerk(Instance())) as running:
         environment = environment_of(running.clerk, database_url, redis_server.url, tmp_path_factory.mktemp("secrets"))
-        site = Production(
-            running.clerk, environment, built_image(tmp_path_factory.mktemp("image"), environment["PATH"])
-        )
+        image = built_image(tmp_path_factory.mktemp("image"), environment["PATH"])
+        site = Production(running, environment, image)
         site.run(PROCFILE["release"])
         yield site
 
