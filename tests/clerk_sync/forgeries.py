@@ -209,8 +209,8 @@ def _wrong_claims(clerk: ClerkInstance) -> Iterator[tuple[str, str]]:
         yield f"act {value!r}", claiming(clerk, "act", value)
     yield "expired", clerk.token(exp=now - 6, iat=now - 66, nbf=now - 76)
     yield "expired long ago", clerk.token(exp=0, iat=0, nbf=0)
-    yield "issued in the future", clerk.token(iat=now + 30)
-    yield "not valid yet", clerk.token(nbf=now + 30)
+    yield "issued in the future", clerk.token(iat=now + 3000, exp=now + 6000)
+    yield "not valid yet", clerk.token(nbf=now + 3000, exp=now + 6000)
     for issuer in ("https://clerk.manageros.test/", "http://clerk.manageros.test", "clerk.manageros.test", "null"):
         yield f"iss {issuer}", clerk.token(iss=issuer)
     for party in ("http://testserver/", "https://testserver", "http://testserver.evil.test", "null", "testserver"):

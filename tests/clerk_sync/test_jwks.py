@@ -259,7 +259,7 @@ def test_nobody_waits_longer_than_the_deadline(jwks: JWKSServer, published: Cler
         outcomes = [future.exception() for future in waiting]
 
     assert {type(outcome) for outcome in outcomes} == {IdentityUnavailable}
-    assert time.monotonic() - started < DEADLINE + 1
+    assert time.monotonic() - started < 2 * DEADLINE - 0.5  # when the server would have hung up
     assert jwks.requests == 1
 
 
