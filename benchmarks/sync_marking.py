@@ -64,11 +64,14 @@ def seed(users: int) -> Organization:
 
 
 def everyone_in_step() -> None:
-    rows = [
-        MetadataSync(pk=clerk_user_id, held_digest=digest(metadata), state="synced", claims_after=1)
-        for metadata, (clerk_user_id,) in read_metadata(User.objects.all(), "clerk_user_id")
-    ]
-    MetadataSync.objects.bulk_update(rows, ["held_digest", "state", "claims_after"], 5000)
+    rows = read_metadata(User.objects.all(), "clerk_user_id")
+    held = {clerk_user_id: digest(metadata) for metadata, (clerk_user_id,) in rows}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE clerk_sync_metadatasync SET state = 'synced', claims_after = 1, held_digest = held.digest"
+            " FROM unnest(%s::text[], %s::text[]) AS held (pk, digest) WHERE clerk_user_id = held.pk",
+            [list(held), list(held.values())],
+        )
     analyze()
 
 
