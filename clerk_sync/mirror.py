@@ -15,7 +15,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import BooleanField, Exists, Value
+from django.db.models import Q
 
 from accounts.models import Membership, User
 from clerk_sync.clerk_user import ClerkUser
@@ -71,12 +71,13 @@ def mirror_deleted_user(clerk_user_id: str, at: datetime) -> Outcome:
 
 def find_held(clerk_user: ClerkUser, **also: Any) -> dict[str, Any] | None:
     """What the row of this Clerk user holds, None if there is no row. One query, which also evaluates `also`."""
-    others: Any = Value(False, BooleanField())
+    whose = Q(clerk_user_id=clerk_user.id)
     if clerk_user.email:
-        others = Exists(User.objects.filter(email=clerk_user.email).exclude(clerk_user_id=clerk_user.id))
-    rows = User.objects.filter(clerk_user_id=clerk_user.id).annotate(email_is_taken=others, **also)
-    held: dict[str, Any] | None = rows.values("pk", "email_is_taken", "metadata_sync__state", *MIRRORED, *also).first()
-    return held
+        whose |= Q(email=clerk_user.email)
+    fields = ("pk", "clerk_user_id", "metadata_sync__state", *MIRRORED)
+    rows: list[dict[str, Any]] = list(User.objects.filter(whose).annotate(**also).values(*fields, *also))
+    held = next((row for row in rows if row["clerk_user_id"] == clerk_user.id), None)
+    return held and held | {"email_is_taken": len(rows) > 1}
 
 
 def is_current(clerk_user: ClerkUser, held: Mapping[str, Any]) -> bool:
