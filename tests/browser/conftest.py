@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -24,6 +25,14 @@ FLAGS = [
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 TOKEN_LIFETIME = 2  # seconds; the site accepts a token for 5 more
 PATIENCE = 45_000  # milliseconds; a page takes a fraction of a second, on a machine that is not busy
+
+
+def wait_for_another_cookie(page: Page, name: str, value: str) -> None:
+    """Until the cookie has another value. Asked from outside: waiting in the page is code that its policy refuses."""
+    deadline = time.monotonic() + PATIENCE / 1000
+    while any(cookie["name"] == name and cookie["value"] == value for cookie in page.context.cookies()):
+        assert time.monotonic() < deadline, f"The cookie {name} did not change."
+        page.wait_for_timeout(100)
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from clerk_sync.emulator.faults import Fault
 from clerk_sync.emulator.instance import Instance
 from clerk_sync.emulator.limits import Limits
 from clerk_sync.emulator.server import RunningClerk
+from tests.browser.conftest import wait_for_another_cookie
 
 PAGE = """<!doctype html><title>Site</title><div id="here"></div><div id="account"></div>
 <script nonce="n" src="{clerk}/npm/@clerk/clerk-js@5/dist/clerk.browser.js" crossorigin="anonymous"
@@ -132,7 +133,7 @@ def test_signing_up_makes_a_user(page: Page, site: Site, clerk: LocalClerk) -> N
 def test_open_page_renews_its_token_by_itself(page: Page, site: Site) -> None:
     sign_in(page, site)
     first = cookies(page)["__session"]
-    page.wait_for_function("token => !document.cookie.includes(token)", arg=first)
+    wait_for_another_cookie(page, "__session", first)
     assert cookies(page)["__session"].count(".") == 2
 
 

@@ -11,6 +11,7 @@ from clerk_sync.emulator.clerk import LocalClerk
 from clerk_sync.emulator.instance import Instance
 from clerk_sync.emulator.limits import Limits
 from clerk_sync.emulator.server import RunningClerk
+from tests.browser.conftest import wait_for_another_cookie
 from tests.clients.conftest import CLIENTS
 
 TOKEN_LIFETIME = 15  # seconds; ClerkJS renews a token in the last ten of its life
@@ -49,11 +50,11 @@ def test_page_of_the_site_stays_signed_in(page: Page, running: RunningClerk, com
     page.goto(f"{site}/sign-in/")
     page.get_by_role("button", name="Mira Vale").click()
     page.wait_for_url(f"{site}/dashboard/")
-    page.wait_for_function("document.documentElement.dataset.clerk === 'loaded'")
+    expect(page.locator("html")).to_have_attribute("data-clerk", "loaded")
     assert page.evaluate("Clerk.user.fullName") == "Mira Vale"
     token = page.evaluate("Clerk.session.getToken({ skipCache: true })")
     assert token in page.evaluate("document.cookie")
-    page.wait_for_function("token => !document.cookie.includes(token)", arg=token, timeout=60_000)
+    wait_for_another_cookie(page, "__session", token)
     assert page.evaluate("fetch('/api/v1/me/').then(answer => answer.status)") == 200
     assert not [each for each in complaints if "img.clerk.com" not in each and "ERR_NAME_NOT_RESOLVED" not in each]
 
@@ -61,7 +62,7 @@ def test_page_of_the_site_stays_signed_in(page: Page, running: RunningClerk, com
 def test_its_own_component_signs_in(page: Page, running: RunningClerk) -> None:
     [site] = running.clerk.instance.allowed_origins
     page.goto(site)
-    page.wait_for_function("document.documentElement.dataset.clerk === 'loaded'")
+    expect(page.locator("html")).to_have_attribute("data-clerk", "loaded")
     page.evaluate("Clerk.openSignIn({ fallbackRedirectUrl: '/dashboard/' })")
     page.get_by_label("Email address").fill("mira@example.com")
     page.get_by_role("button", name="Continue", exact=True).click()
