@@ -8,7 +8,7 @@ import pytest
 from django.core.exceptions import ValidationError
 from django.db import connection
 
-from accounts.models import Membership, Organization, Person, Role, User
+from accounts.models import Invitation, Membership, Organization, Person, Role, User
 from tests.accounts.factories import a_member, a_person, a_user, an_organization
 
 pytestmark = [pytest.mark.postgresql, pytest.mark.django_db(transaction=True)]
@@ -103,3 +103,26 @@ def test_organizations_of_one_name_created_at_once_get_slugs_of_their_own() -> N
 
     assert outcomes == [None] * 4
     assert Organization.objects.values("slug").distinct().count() == 4
+
+
+def test_invitation_accepted_in_two_tabs_makes_one_membership() -> None:
+    acme = an_organization()
+    mira = a_user(email="mira@example.com")
+    invitation = Invitation.objects.invite(acme, "mira@example.com", Role.MEMBER, by_id=acme.memberships.get().user_id)
+
+    outcomes = at_once(*[lambda: invitation.accept(mira) for _ in range(4)])
+
+    assert sorted(type(outcome).__name__ for outcome in outcomes) == ["NoneType", *["ValidationError"] * 3]
+    assert mira.memberships.count() == 1
+
+
+def test_address_invited_twice_at_once_has_one_invitation() -> None:
+    acme = an_organization()
+    owner = acme.memberships.get().user_id
+
+    outcomes = at_once(
+        *[lambda: Invitation.objects.invite(acme, "mira@example.com", Role.MEMBER, by_id=owner) for _ in range(4)]
+    )
+
+    assert outcomes == [None] * 4
+    assert acme.invitations.count() == 1
