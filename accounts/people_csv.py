@@ -145,7 +145,8 @@ def check_fields(line: Line) -> None:
 
 def write(people: QuerySet[Person]) -> Iterator[str]:
     """The lines of a file, one by one, in memory that does not grow with their number."""
-    writer = csv.writer(Echo())
+    # Every value in quotes: a spreadsheet that separates by semicolons would else take what follows one for a formula.
+    writer = csv.writer(Echo(), quoting=csv.QUOTE_ALL)
     yield writer.writerow(COLUMNS)
     rows = people.values_list("name", "email", "title", "manager__email", "status")
     for row in rows.iterator(chunk_size=2000):

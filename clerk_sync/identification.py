@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import quote
 
 from asgiref.sync import sync_to_async
 from django.contrib.auth.models import AnonymousUser
@@ -65,28 +66,38 @@ class Identification:
         self.queries = 0
         self.cookies_to_set: dict[str, CookieToSet] = {}
         self._user: ManagerOSUser | None = None
+        self._interruption: GoToClerk | IdentityUnavailable | None = None
 
     @property
     def user(self) -> ManagerOSUser:
         """Raises GoToClerk and IdentityUnavailable, which the middleware answers."""
-        if self._user is None:
-            try:
-                with connection.execute_wrapper(self._count):
-                    self._user = self._find()
-            except (GoToClerk, IdentityUnavailable):
-                if self.may_interrupt:
-                    raise
-                return ANONYMOUS
+        if self._user is not None:
+            return self._user
+        found = self._interruption or self._asked()
+        if isinstance(found, ManagerOSUser):
+            self._user = found
             # From here on the value itself, which templates read in half the time of the lazy one.
-            self.request.manageros_user = self._user  # type: ignore[attr-defined]
+            self.request.manageros_user = found  # type: ignore[attr-defined]
             self.request.identity_queries = self.queries  # type: ignore[attr-defined]
-        return self._user
+            return found
+        self._interruption = found
+        if self.may_interrupt:
+            raise found
+        return ANONYMOUS
 
     async def auser(self) -> ManagerOSUser:
         """The same for code in an event loop, which neither the cache nor the database may block."""
         if self._user is None:
             return await sync_to_async(lambda: self.user)()
         return self._user
+
+    def _asked(self) -> ManagerOSUser | GoToClerk | IdentityUnavailable:
+        """The user, or why that has to wait: kept, because the page that says so asks again, and Clerk need not be."""
+        try:
+            with connection.execute_wrapper(self._count):
+                return self._find()
+        except (GoToClerk, IdentityUnavailable) as interruption:
+            return interruption
 
     def _count(self, execute: Callable[..., Any], *args: Any) -> Any:
         self.queries += 1
@@ -264,7 +275,7 @@ class Identification:
             logger.info(
                 "%s %s was answered with %d, for %s.",
                 self.request.method,
-                self.request.path,
+                quote(self.request.path),  # a line break in it would forge a line
                 response.status_code,
                 self._user.clerk_user_id,
             )

@@ -15,7 +15,7 @@ from accounts.authority import grantable_roles, may_grant
 from accounts.identity import IdentifiedRequest, ManagerOSUser
 from accounts.models import Invitation, Role, User
 from accounts.pages.lists import page_of
-from accounts.pages.refusals import tell_refusals
+from accounts.pages.refusals import tell_refusals_at
 
 
 class InvitationForm(forms.Form):
@@ -49,7 +49,7 @@ def invitations(request: IdentifiedRequest) -> HttpResponse:
 
 @require_POST
 @role_at_least(Role.ADMIN)
-@tell_refusals
+@tell_refusals_at("invitations")
 def renew(request: IdentifiedRequest, pk: UUID) -> HttpResponse:
     """Invite once more, from now on."""
     who = request.manageros_user
@@ -73,7 +73,7 @@ def revoke(request: IdentifiedRequest, pk: UUID) -> HttpResponse:
 
 @require_POST
 @signed_in
-@tell_refusals
+@tell_refusals_at("dashboard")
 def accept(request: IdentifiedRequest, pk: UUID) -> HttpResponse:
     """Become a member, and work there from now on."""
     user = get_object_or_404(User, pk=request.manageros_user.id)

@@ -16,7 +16,7 @@ from accounts.authority import grantable_roles, may_end, may_grant, may_manage
 from accounts.identity import IdentifiedRequest, ManagerOSUser
 from accounts.models import Person, Role
 from accounts.pages.lists import page_of
-from accounts.pages.refusals import tell_refusals
+from accounts.pages.refusals import tell_refusals, tell_refusals_at
 
 
 class RoleForm(forms.Form):
@@ -71,7 +71,7 @@ def change(request: IdentifiedRequest, pk: UUID) -> HttpResponse:
 @require_POST
 @member
 @not_impersonated
-@tell_refusals
+@tell_refusals_at("members")
 def remove(request: IdentifiedRequest, pk: UUID) -> HttpResponse:
     who = request.manageros_user
     membership = get_object_or_404(scope.memberships(who).select_related("user"), pk=pk)

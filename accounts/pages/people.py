@@ -14,7 +14,7 @@ from accounts.identity import IdentifiedRequest
 from accounts.models import Organization, Person, Role
 from accounts.pages.lists import page_of
 from accounts.pages.people_forms import LinkForm, PersonForm
-from accounts.pages.refusals import tell_refusals
+from accounts.pages.refusals import tell_refusals, tell_refusals_at
 
 form_page = require_http_methods(["GET", "HEAD", "POST"])
 
@@ -104,7 +104,7 @@ def person_form(request: IdentifiedRequest, person: Person, organization: Organi
 
 @require_POST
 @role_at_least(Role.ADMIN)
-@tell_refusals
+@tell_refusals_at("person", "pk")
 def set_status(request: IdentifiedRequest, pk: UUID, status: str) -> HttpResponse:
     found = get_object_or_404(scope.people(request.manageros_user), pk=pk)
     found.status = status

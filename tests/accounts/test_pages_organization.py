@@ -66,6 +66,16 @@ def test_last_owner_is_told_why_they_cannot_leave(owner: Client, acme: Organizat
     assert acme.memberships.filter(role=Role.OWNER).exists()
 
 
+def test_last_owner_is_told_why_they_cannot_be_removed(owner: Client, acme: Organization) -> None:
+    last = acme.memberships.get(role=Role.OWNER)
+
+    answer = owner.post(f"/organization/members/{last.pk}/remove/", follow=True)
+
+    assert answer.status_code == 200
+    assert "Acme would lose its last owner" in answer.content.decode()
+    assert acme.memberships.filter(pk=last.pk).exists()
+
+
 def test_ownership_is_handed_on_to_a_member(owner: Client, acme: Organization, membership: Membership) -> None:
     owner.post("/organization/transfer/", {"email": membership.user.email})
 

@@ -379,3 +379,5 @@ def test_a_new_user_while_clerk_cannot_be_asked_is_503(
     assert int(response.headers["Retry-After"]) >= 1
     assert response.headers["Content-Type"].startswith(kind)
     assert not User.objects.exists()
+    # The page names the user too, if there is one: it must not wait for Clerk a second time.
+    assert len(clerk_api.calls) == 1
