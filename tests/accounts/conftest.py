@@ -1,3 +1,4 @@
+import time
 from typing import Any, Protocol
 
 import pytest
@@ -14,11 +15,14 @@ class Visitor(Protocol):
 
 @pytest.fixture
 def visit(clerk: ClerkInstance) -> Visitor:
-    """A browser in which the user is signed in with a real token, without our claims: the database answers."""
+    """A browser in which the user is signed in with a real token, without our claims: the database answers.
+
+    The token lives for longer than a minute, because a test that first makes 10,000 rows may take one.
+    """
 
     def visitor(user: User, **token: Any) -> Client:
         client = Client()
-        sign_in(client, clerk.token(user.clerk_user_id, **token))
+        sign_in(client, clerk.token(user.clerk_user_id, **{"exp": int(time.time()) + 280} | token))
         return client
 
     return visitor
