@@ -1,5 +1,6 @@
 """The API's resources: scoped, filtered, paged by cursor, conditional, and refused by the same rules as the pages."""
 
+import time
 from base64 import b64encode
 from collections.abc import Callable
 from typing import Any
@@ -32,7 +33,7 @@ class Api:
 
 @pytest.fixture
 def bearer(clerk: ClerkInstance) -> Bearer:
-    return lambda user: Api(clerk.token(user.clerk_user_id))
+    return lambda user: Api(clerk.token(user.clerk_user_id, exp=int(time.time()) + 280))
 
 
 @pytest.fixture
