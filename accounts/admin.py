@@ -55,14 +55,24 @@ class UserAdmin(RuledAdmin, DjangoUserAdmin[User]):
     list_filter = ["is_active", "is_staff", "is_superuser"]
     search_fields = ["email", "name", "clerk_user_id"]
     ordering = ["-created_at"]
-    readonly_fields = ["created_at", "last_login"]
+    readonly_fields = ["created_at", "last_login", "deactivated_by_clerk"]
     add_form = EmailUserCreationForm
     fieldsets = [
         (None, {"fields": ["name", "email", "clerk_user_id", "password"]}),
-        ("Permissions", {"fields": ["is_active", "is_staff", "is_superuser", "groups", "user_permissions"]}),
+        (
+            "Permissions",
+            {"fields": ["is_active", "deactivated_by_clerk", "is_staff", "is_superuser", "groups", "user_permissions"]},
+        ),
         ("Dates", {"fields": ["created_at", "last_login"]}),
     ]
     add_fieldsets = [(None, {"fields": ["email", "name", "usable_password", "password1", "password2"]})]
+
+    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
+        if "clerk_user_id" in form.changed_data:
+            # What was the last word about the former account, its deletion included, says nothing about this one.
+            obj.clerk_updated_at = None
+            obj.deactivated_by_clerk = False
+        super().save_model(request, obj, form, change)
 
 
 class OwnedFilter(admin.SimpleListFilter):

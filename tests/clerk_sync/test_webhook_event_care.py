@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from clerk_sync.models import EndedSession, WebhookEvent
-from tests.clerk_sync.payloads import clerk_user, event
+from tests.clerk_sync.payloads import clerk_user, deletion, event
 from tests.clerk_sync.test_webhook_events import an_obstacle, deliver
 
 pytestmark = pytest.mark.django_db
@@ -117,3 +117,16 @@ def test_old_events_and_sessions_are_pruned(monkeypatch: pytest.MonkeyPatch) -> 
 def test_pruning_everything_is_refused() -> None:
     with pytest.raises(CommandError, match="1 or more"):
         call_command("prune_webhook_events", "--days", "0")
+
+
+def test_row_that_the_admin_gives_another_clerk_account_follows_that_account(admin_client: Client) -> None:
+    deliver(event("user.created", clerk_user("user_old")), "msg_1")
+    deliver(deletion("user_old"), "msg_2")
+    row = User.objects.get(clerk_user_id="user_old")
+    form = {"name": row.name, "email": "", "clerk_user_id": "user_new", "is_active": "on"}
+
+    assert admin_client.post(f"/admin/accounts/user/{row.pk}/change/", form).status_code == 302
+    deliver(event("user.updated", clerk_user("user_new", "ada@example.com", first_name="Ada")), "msg_3")
+
+    row.refresh_from_db()
+    assert (row.clerk_user_id, row.email, row.is_active) == ("user_new", "ada@example.com", True)
