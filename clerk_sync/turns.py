@@ -13,7 +13,9 @@ from django.db import IntegrityError, OperationalError, connection
 
 T = TypeVar("T")
 
+# A unique value that somebody else has taken is found taken by the next attempt; one that stays in the way is a fault.
 ATTEMPTS = 6
+LONGEST_PAUSE = 0.2  # seconds
 # Seconds. Clerk's webhooks are given up after 15: no new attempt begins later than this.
 DEADLINE = 8.0
 # PostgreSQL gave up this transaction for another's sake: serialization_failure, deadlock_detected.
@@ -30,17 +32,20 @@ def again_if_overtaken(work: Callable[[], T]) -> T:
     Its last error is raised when that goes on: OvertakenError, IntegrityError, or OperationalError.
     """
     started = time.monotonic()
-    for attempt in range(1, ATTEMPTS):
+    attempt = 0
+    while True:
+        attempt += 1
         try:
             return work()
         except (OvertakenError, IntegrityError, OperationalError) as error:
             given_up = getattr(error.__cause__, "sqlstate", None) in GIVEN_UP
             if isinstance(error, OperationalError) and not given_up:
                 raise
+            if isinstance(error, IntegrityError) and attempt >= ATTEMPTS:
+                raise
             if time.monotonic() - started > DEADLINE:
                 raise
-        time.sleep(random.uniform(0, 0.02) * 2**attempt)  # noqa: S311  a delay is no secret
-    return work()
+        time.sleep(random.uniform(0, min(0.02 * 2**attempt, LONGEST_PAUSE)))  # noqa: S311  a delay is no secret
 
 
 def take_turns(clerk_user_id: str) -> None:
