@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 from urllib.parse import quote
 
@@ -94,10 +95,13 @@ class Identification:
     def _asked(self) -> ManagerOSUser | GoToClerk | IdentityUnavailable:
         """The user, or why that has to wait: kept, because the page that says so asks again, and Clerk need not be."""
         try:
-            with connection.execute_wrapper(self._count):
-                return self._find()
+            return self._find()
         except (GoToClerk, IdentityUnavailable) as interruption:
             return interruption
+
+    def _counting(self) -> AbstractContextManager[None]:
+        """Not around the whole, because a request that needs no connection should not make one."""
+        return connection.execute_wrapper(self._count)
 
     def _count(self, execute: Callable[..., Any], *args: Any) -> Any:
         self.queries += 1
@@ -122,13 +126,13 @@ class Identification:
     def _identity(self) -> Identity:
         token = credentials(self.request.META.get("HTTP_AUTHORIZATION", ""))
         if token is None:
-            return identified(self._claims_from_cookies())
+            return identified(self._claims_from_cookies(), watching=self._counting)
         self.place = Place.HEADER
         if not token:
             raise TokenRefused(Reason.AUTHORIZATION_MALFORMED)
         claims = verify(token)
         admit(claims, Place.HEADER, accept_templates=self.accepts_templates)
-        return identified(claims)
+        return identified(claims, watching=self._counting)
 
     # --- Cookies: the decision is handshake.decide's; here are its request and its network
 

@@ -2,7 +2,8 @@
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -26,6 +27,8 @@ from clerk_sync.tokens import MAX_CACHED_TOKENS
 # As Python writes one, and no other spelling: ids are compared, and name what is kept in the cache.
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 ROLES = frozenset(Role.values)
+
+Watching = Callable[[], AbstractContextManager[None]]
 
 
 # Seconds. Session tokens live for 60; a JWT template's may live for ten years, and what a cache knows of changes does
@@ -56,18 +59,20 @@ def claims_are_stale(user: ManagerOSUser) -> bool:
     return user.fallback_reason in RENEWABLE
 
 
-def identified(claims: SessionClaims) -> Identity:
-    """Who these claims speak of.
+def identified(claims: SessionClaims, *, watching: Watching = nullcontext) -> Identity:
+    """Who these claims speak of. `watching` is entered around whatever asks the database.
 
     Raises TokenRefused where that person or session is out, and IdentityUnavailable where Clerk has to be asked about
     somebody new and cannot be.
     """
     carried, fallback_reason = _carried(claims)
     if carried is None:
-        return _from_database(claims, fallback_reason)
+        with watching():
+            return _from_database(claims, fallback_reason)
     match settings.CLERK_FRESHNESS:
         case "database":
-            return _from_database(claims, None)
+            with watching():
+                return _from_database(claims, None)
         case "token":
             if freshness.is_signed_out(claims.clerk_user_id, claims.session_id):
                 raise TokenRefused(Reason.SESSION_ENDED)
@@ -85,7 +90,8 @@ def identified(claims: SessionClaims) -> Identity:
             return carried
         case Verdict.SIGNED_OUT:
             raise TokenRefused(Reason.SESSION_ENDED)
-    identity = _from_database(claims, "claims_stale")
+    with watching():
+        identity = _from_database(claims, "claims_stale")
     if judged.stamps is not None and identity.user.organization_id == carried.user.organization_id:
         _remember_if_delivered(identity, judged.stamps)
     return identity
