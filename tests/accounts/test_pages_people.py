@@ -201,7 +201,7 @@ def test_export_is_what_the_directory_shows(member: Client, acme: Organization) 
     answer = member.get("/people/export/?q=engineer")
 
     lines = b"".join(answer).decode().splitlines()
-    assert lines == ["name,email,title,manager_email,status", "Otto,,Engineer,,active"]
+    assert lines == ['"name","email","title","manager_email","status"', '"Otto","","Engineer","","active"']
 
 
 def test_chart_shows_everybody_or_those_below(member: Client, acme: Organization) -> None:
