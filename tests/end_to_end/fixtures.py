@@ -3,6 +3,7 @@
 import os
 import secrets
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -20,9 +21,9 @@ def ports(worker_id: str) -> tuple[str, ...]:
     return ("--port", str(first), "--clerk-port", str(first + 100))
 
 
-@pytest.fixture(scope="module")
-def database_url() -> Iterator[str]:
-    """A database of its own where the suite runs on PostgreSQL; empty, hence the demo's SQLite file, where not."""
+@contextmanager
+def new_database() -> Iterator[str]:
+    """The URL of an empty database where the suite runs on PostgreSQL, "" where not. Dropped at the end."""
     server = os.environ.get("TEST_DATABASE_URL", "")
     if not server.startswith("postgres"):
         yield ""
@@ -34,6 +35,20 @@ def database_url() -> Iterator[str]:
             yield urlunsplit(urlsplit(server)._replace(path=f"/{name}"))
         finally:
             connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture(scope="module")
+def database_url() -> Iterator[str]:
+    """One database for all tests of a module; "" stands for the SQLite file of the demo."""
+    with new_database() as url:
+        yield url
+
+
+@pytest.fixture
+def own_database_url(tmp_path: Path) -> Iterator[str]:
+    """A database of the test's own."""
+    with new_database() as url:
+        yield url or f"sqlite:///{tmp_path}/own.sqlite3"
 
 
 @pytest.fixture(scope="module")

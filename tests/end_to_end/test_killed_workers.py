@@ -85,12 +85,12 @@ def wait_for_end(pid: int, seconds: float) -> None:
 
 
 @pytest.fixture
-def environment(clerk: RunningClerk, database_url: str, tmp_path: Path) -> dict[str, str]:
+def environment(clerk: RunningClerk, own_database_url: str) -> dict[str, str]:
     """A site of its own, its database migrated, with users whom the local Clerk has too."""
     environment = {
         **os.environ,
         "DJANGO_SETTINGS_MODULE": "tests.end_to_end.killing_settings",
-        "TEST_DATABASE_URL": database_url or f"sqlite:///{tmp_path}/killing.sqlite3",
+        "TEST_DATABASE_URL": own_database_url,
         "KILLING_CLERK_URL": f"{clerk.url}/v1",
         "KILLING_CLERK_KEY": clerk.clerk.instance.secret_key,
         "KILLING_TIMEOUT": str(TIMEOUT),

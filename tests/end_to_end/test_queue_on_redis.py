@@ -34,14 +34,14 @@ def queue() -> Iterator[RedisServer]:
 
 
 @pytest.fixture
-def environment(clerk: RunningClerk, queue: RedisServer, database_url: str, tmp_path: Path) -> dict[str, str]:
+def environment(clerk: RunningClerk, queue: RedisServer, own_database_url: str) -> dict[str, str]:
     """A site that was filled just now, so that each change has enqueued a wake-up in Redis."""
     environment = {
         **os.environ,
         "DJANGO_SETTINGS_MODULE": "tests.end_to_end.killing_settings",
         "TASKS_BACKEND": "django_tasks_rq.RQBackend",
         "TASKS_REDIS_URL": queue.url,
-        "TEST_DATABASE_URL": database_url or f"sqlite:///{tmp_path}/queue.sqlite3",
+        "TEST_DATABASE_URL": own_database_url,
         "KILLING_CLERK_URL": f"{clerk.url}/v1",
         "KILLING_CLERK_KEY": clerk.clerk.instance.secret_key,
         "KILLING_TIMEOUT": "5",
