@@ -131,6 +131,13 @@ def is_delivered(production: Production, user_id: str) -> bool:
     return "managerOSUserId" in production.clerk.store.user(user_id).public_metadata
 
 
+def is_recorded(production: Production, user_id: str) -> bool:
+    """Whether the delivery is settled here too, so that the process may be killed and leaves nothing behind."""
+    with psycopg.connect(production.environment["DATABASE_URL"]) as connection:
+        query = "SELECT 1 FROM clerk_sync_metadatasync WHERE clerk_user_id = %s AND state = 'synced'"
+        return connection.execute(query, [user_id]).fetchone() is not None
+
+
 def test_worker_delivers_and_ends_when_told(production: Production) -> None:
     with production.started(PROCFILE["worker"]) as process:
         user_id = someone_new(production)
@@ -152,7 +159,9 @@ def test_loop_of_the_cron_container_delivers(production: Production) -> None:
     user_id = someone_new(production)
 
     with production.started(COMPOSE["cron"]["command"]) as process:
-        process.wait_until(lambda: is_delivered(production, user_id))
+        process.wait_until(lambda: is_recorded(production, user_id))
+
+    assert is_delivered(production, user_id)
 
 
 def test_daily_line_prunes(production: Production) -> None:
