@@ -146,11 +146,11 @@ class NotImpersonatedMixin(_GuardedView):
 # --- For the API
 
 
-class _RulePermission(BasePermission):
+class IsSignedIn(BasePermission):
     """The rule as a permission: False where nobody is signed in (401), and the rule's own sentence where it refuses."""
 
     def rule(self, user: ManagerOSUser) -> None:
-        raise NotImplementedError
+        require_signed_in(user)
 
     def has_permission(self, request: Request, view: Any) -> bool:
         try:
@@ -168,17 +168,12 @@ def _manageros_user(request: Request | HttpRequest) -> ManagerOSUser:
     return user
 
 
-class IsSignedIn(_RulePermission):
-    def rule(self, user: ManagerOSUser) -> None:
-        require_signed_in(user)
-
-
-class IsMember(_RulePermission):
+class IsMember(IsSignedIn):
     def rule(self, user: ManagerOSUser) -> None:
         require_member(user)
 
 
-class HasRole(_RulePermission):
+class HasRole(IsSignedIn):
     """Subclass per role: `class IsAdmin(HasRole): role = Role.ADMIN`."""
 
     role: ClassVar[Role]
@@ -195,6 +190,6 @@ class IsOwner(HasRole):
     role = Role.OWNER
 
 
-class IsNotImpersonated(_RulePermission):
+class IsNotImpersonated(IsSignedIn):
     def rule(self, user: ManagerOSUser) -> None:
         require_not_impersonated(user)

@@ -15,7 +15,8 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.db.models import QuerySet
 
-from accounts.models import Organization, Person
+from accounts.models import Change, Organization, Person
+from accounts.models.change import change
 
 COLUMNS = ["name", "email", "title", "manager_email", "status"]
 # Bytes and lines: what one request can check and write in a few seconds.
@@ -52,13 +53,21 @@ class Import:
     def added(self) -> int:
         return sum(line.is_new for line in self.lines)
 
+    @property
+    def summary(self) -> str:
+        return f"{self.added} added, {len(self.lines) - self.added} updated"
+
     def apply(self) -> None:
         """Write every line, or none. Raises ValidationError where a rule refuses a line after all."""
+        summary = self.summary
         with transaction.atomic():
             new = [line.person for line in self.lines if line.is_new]
             Person.objects.bulk_create(new, batch_size=1000)
             known = [line.person for line in self.lines if not line.is_new]
             Person.objects.bulk_update(known, ["name", "title", "status", "manager"], batch_size=1000)
+            organization_id = self.lines[0].person.organization_id
+            people = f"{len(self.lines)} {'person' if len(self.lines) == 1 else 'people'}"
+            Change.objects.record([change(organization_id, Change.Kind.IMPORTED, people, summary)])
 
 
 def read(text: str, organization: Organization) -> Import:

@@ -93,7 +93,7 @@ def is_signed_out(clerk_user_id: str, session_id: str | None) -> bool:
 
 def remember_fresh(clerk_user_id: str, stamps: tuple[str, ...], claims_after: int | None) -> None:
     """Keep what the database said *after* these stamps were read: nothing pending, delivered at `claims_after` (ms)."""
-    with _cache_errors_logged():
+    with cache_errors_logged():
         cache.set(_fresh_key(clerk_user_id), (stamps, claims_after or 0), STAMP_FOR)
 
 
@@ -121,7 +121,7 @@ def announce_delivered(clerk_user_id: str, claims_after: int | None) -> None:
     """
     organizations = _delivered_to(clerk_user_id, claims_after)
     for organization_id in organizations:
-        with _cache_errors_logged():
+        with cache_errors_logged():
             stamp_keys = _stamp_keys(clerk_user_id, organization_id)
             found = cache.get_many(stamp_keys)
             stamps = tuple([found.get(key, "") for key in stamp_keys])
@@ -153,7 +153,7 @@ def announce_missed() -> None:
     missed = dict(_missed)
     if not missed:
         return
-    with _cache_errors_logged():
+    with cache_errors_logged():
         for key, (value, timeout) in missed.items():
             cache.set(key, value, timeout)
             if _missed.get(key) == (value, timeout):
@@ -243,7 +243,7 @@ def _delivered_to(clerk_user_id: str, claims_after: int | None) -> list[UUID | N
 
 
 @contextmanager
-def _cache_errors_logged() -> Iterator[None]:
+def cache_errors_logged() -> Iterator[None]:
     try:
         yield
     except CACHE_ERRORS as error:

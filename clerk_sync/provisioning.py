@@ -1,18 +1,29 @@
-"""A user whose first request came before the webhook: fetched from Clerk on the spot."""
+"""A user whose first request came before the webhook: fetched from Clerk on the spot.
+
+A token outlives its user by up to a minute, and may be sent as often as its holder likes: whom Clerk does not know is
+not asked for again at once.
+"""
 
 import logging
 from typing import Any
 
+from django.core.cache import cache
+
 from accounts.models import User
 from clerk_sync import backend_api
 from clerk_sync.clerk_user import MalformedPayloadError, parse_id
+from clerk_sync.freshness import cache_errors_logged
 from clerk_sync.mirror import mirror_user
+from clerk_sync.models import DeletedClerkUser
 
 logger = logging.getLogger(__name__)
 
 # Seconds. Someone is waiting for a page.
 TIMEOUT = 5.0
 RETRY_AFTER = 5.0
+# Seconds for which Clerk's word that it knows no such user is taken. A webhook that says otherwise ends it at once,
+# because then there is a row.
+UNKNOWN_FOR = 5
 
 
 class UnknownClerkUser(Exception):  # noqa: N818  named, like ClerkUnavailable, for what a caller answers
@@ -32,9 +43,17 @@ def provision(clerk_user_id: str) -> User:
 
     Calls the network: not to be called inside a transaction. Raises UnknownClerkUser and ClerkUnavailable.
     """
+    unknown = f"clerk:unknown:{clerk_user_id}"
+    with cache_errors_logged():
+        if cache.get(unknown):
+            raise UnknownClerkUser(clerk_user_id)
+    if DeletedClerkUser.objects.filter(pk=clerk_user_id).exists():
+        raise UnknownClerkUser(clerk_user_id)
     try:
         mirrored = mirror_user(_fetch(clerk_user_id))
     except backend_api.Permanent as error:
+        with cache_errors_logged():
+            cache.set(unknown, 1, UNKNOWN_FOR)
         raise UnknownClerkUser(clerk_user_id) from error
     except backend_api.Retryable as error:
         raise ClerkUnavailable(str(error), retry_after=error.retry_after or RETRY_AFTER) from error

@@ -20,7 +20,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('kind', models.CharField(choices=[('renamed', "is the organization's new name"), ('joined', 'became a member'), ('role', 'got another role'), ('left', 'is no longer a member'), ('linked', 'was linked to a user'), ('unlinked', 'was unlinked'), ('status', 'has another status'), ('invited', 'was invited'), ('revoked', 'is no longer invited'), ('imported', 'were imported')], max_length=16)),
+                ('kind', models.CharField(choices=[('renamed', "is the organization's new name"), ('joined', 'became a member'), ('role', 'got another role'), ('left', 'is no longer a member'), ('linked', 'was linked to a user'), ('unlinked', 'was unlinked'), ('status', 'has another status'), ('invited', 'was invited'), ('revoked', 'is no longer invited'), ('imported', 'came from a file')], max_length=16)),
                 ('subject', models.CharField(max_length=300)),
                 ('detail', models.CharField(blank=True, max_length=300)),
                 ('impersonator', models.CharField(blank=True, help_text='The Clerk id of who acted on their behalf.', max_length=64)),

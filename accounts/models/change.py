@@ -38,7 +38,7 @@ class Change(models.Model):
         STATUS = "status", "has another status"
         INVITED = "invited", "was invited"
         REVOKED = "revoked", "is no longer invited"
-        IMPORTED = "imported", "were imported"
+        IMPORTED = "imported", "came from a file"
 
     organization = models.ForeignKey("accounts.Organization", models.CASCADE, related_name="changes")
     at = models.DateTimeField(default=timezone.now)

@@ -60,9 +60,9 @@ def import_people(request: IdentifiedRequest) -> HttpResponse:
     text = form.cleaned_data["file"] or form.cleaned_data["text"]
     found = people_csv.read(text, organization)
     if found.is_valid and "confirm" in request.POST:
-        added = found.added
+        summary = found.summary
         found.apply()
-        messages.success(request, f"{added} added, {len(found.lines) - added} updated.")
+        messages.success(request, f"{summary}.")
         return redirect("people")
     wrong = [line for line in found.lines if line.errors]
     context = {"found": found, "text": text, "wrong": wrong, "shown": (wrong or found.lines)[:PREVIEWED_LINES]}

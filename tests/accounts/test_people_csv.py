@@ -32,6 +32,7 @@ def test_import_adds_and_updates_by_email(acme: Organization) -> None:
     mira.refresh_from_db()
     assert (mira.name, mira.title) == ("Mira Holt", "Director")
     assert acme.people.get(email="otto@example.com").manager == mira
+    assert str(acme.changes.latest("at")) == "2 people came from a file: 1 added, 1 updated"
 
 
 def test_managers_may_come_later_in_the_file(acme: Organization) -> None:

@@ -2,17 +2,18 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from threading import Barrier
 
 import pytest
 import responses
+import time_machine
 from django.db import connection
 from pytest_django import Settings
 
 from accounts.models import User
 from clerk_sync.mirror import mirror_deleted_user
-from clerk_sync.provisioning import ClerkUnavailable, UnknownClerkUser, provision
+from clerk_sync.provisioning import UNKNOWN_FOR, ClerkUnavailable, UnknownClerkUser, provision
 from tests.accounts.factories import a_user
 from tests.clerk_sync.payloads import clerk_user
 
@@ -51,16 +52,19 @@ def test_user_whom_clerk_does_not_know_is_unknown(settings: Settings, clerk_api:
     error = {"errors": [{"code": "resource_not_found", "message": "not found", "long_message": "not found"}]}
     clerk_api.get(url(settings), json=error, status=404)
 
-    with pytest.raises(UnknownClerkUser):
-        provision("user_ada")
+    for _ in range(3):
+        with pytest.raises(UnknownClerkUser):
+            provision("user_ada")
+
+    assert len(clerk_api.calls) == 1
+    with time_machine.travel(datetime.now(UTC) + timedelta(seconds=UNKNOWN_FOR + 1)):
+        clerk_api.get(url(settings), json=clerk_user())
+        assert provision("user_ada").clerk_user_id == "user_ada"
 
 
 @pytest.mark.django_db
-def test_user_deleted_at_clerk_stays_unknown_whatever_an_old_answer_says(
-    settings: Settings, clerk_api: responses.RequestsMock
-) -> None:
+def test_user_deleted_at_clerk_stays_unknown_and_clerk_is_not_asked(clerk_api: responses.RequestsMock) -> None:
     mirror_deleted_user("user_ada", datetime.now(UTC))
-    clerk_api.get(url(settings), json=clerk_user())
 
     with pytest.raises(UnknownClerkUser):
         provision("user_ada")
