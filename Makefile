@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: setup clients demo demo-reset test test-sqlite test-postgres lint prove bench
+.PHONY: setup clients demo demo-reset test test-sqlite test-postgres screenshots lint prove bench
 
 setup: $(STAMP)
 
@@ -47,6 +47,10 @@ prove: setup
 
 bench: setup
 	$(BIN)/python tests/with_postgres.py $(BIN)/python -m benchmarks
+
+# The README's pictures, from a demo of its own.
+screenshots: setup
+	$(BIN)/python -m tests.browser.screenshots
 
 lint: setup
 	$(BIN)/ruff check .

@@ -1,30 +1,19 @@
 """Chromium for tests: Debian's package, driven by Playwright."""
 
 import os
-import shutil
 import time
 from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
+from tests.browser.chromium import FLAGS, MISSING, PATIENCE, executable
 from tests.end_to_end.demo import RunningDemo, running_demo
 from tests.end_to_end.fixtures import database_url, ports
 
 __all__ = ["database_url", "ports"]
 
-FLAGS = [
-    "--no-sandbox",  # it will not run as root, as CI does, with one
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-NAMES = ("chromium", "chromium-browser", "google-chrome")
 TOKEN_LIFETIME = 2  # seconds; the site accepts a token for 5 more
-PATIENCE = 45_000  # milliseconds; a page takes a fraction of a second, on a machine that is not busy
 
 
 def wait_for_another_cookie(page: Page, name: str, value: str) -> None:
@@ -42,15 +31,14 @@ def chromium() -> Iterator[Browser]:
     Started for each test, because Playwright keeps an event loop running in this thread as long as it lives, in which
     Django refuses to touch the database: tests of anything else would fail after the first of the browser's.
     """
-    executable = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
-    if executable is None:
-        message = "Chromium is not installed: apt install chromium, or name one in the variable CHROMIUM."
+    found = executable()
+    if found is None:
         if os.environ.get("CI"):
-            pytest.fail(message)
-        pytest.skip(message)
+            pytest.fail(MISSING)
+        pytest.skip(MISSING)
     expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=found, args=FLAGS)
         yield browser
         browser.close()
 

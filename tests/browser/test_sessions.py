@@ -7,7 +7,9 @@ import pytest
 import requests
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from tests.browser.conftest import PATIENCE, TOKEN_LIFETIME
+from tests.browser.chromium import PATIENCE
+from tests.browser.conftest import TOKEN_LIFETIME
+from tests.browser.signing_in import sign_in, wait_for_claims
 from tests.end_to_end.demo import RunningDemo
 
 PAST_THE_TOKEN = TOKEN_LIFETIME + 5 + 2  # seconds: its life, the site's leeway, and some
@@ -20,24 +22,6 @@ def other(chromium: Browser) -> Iterator[BrowserContext]:
     context.set_default_timeout(PATIENCE)
     yield context
     context.close()
-
-
-def sign_in(page: Page, demo: RunningDemo, name: str) -> None:
-    page.goto(f"{demo.site}/")
-    page.get_by_role("banner").get_by_role("link", name="Sign in").click()
-    page.get_by_role("button", name=name).click()
-    page.wait_for_url(f"{demo.site}/dashboard/")
-
-
-def wait_for_claims(page: Page, demo: RunningDemo) -> None:
-    """The page asks for a token with the claims in it by itself; a visit shows that it came."""
-    deadline = time.monotonic() + PATIENCE / 1000
-    while time.monotonic() < deadline:
-        page.goto(f"{demo.site}/account/session/")
-        if "session claims" in page.locator("#source").inner_text():
-            return
-        page.wait_for_timeout(500)
-    raise AssertionError(f"No token carried the claims.\n{demo.logs()}")
 
 
 def status(page: Page, path: str) -> int:

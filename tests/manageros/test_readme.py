@@ -8,6 +8,7 @@ from django.conf import settings
 from django.core.management import get_commands
 
 from clerk_sync.claims import SESSION_TOKEN_TEMPLATE
+from tests.browser import screenshots
 
 README = (settings.BASE_DIR / "README.md").read_text()
 
@@ -53,3 +54,9 @@ def test_links_to_files_lead_somewhere() -> None:
     links = re.findall(r"\]\((?!https?:|#)([^)#]+)", README)
 
     assert [link for link in links if not (Path(settings.BASE_DIR) / link).exists()] == []
+
+
+def test_pictures_are_the_ones_that_the_command_takes() -> None:
+    shown = re.findall(r"!\[[^\]]+\]\(docs/screenshots/([^)]+)\)", README)
+
+    assert sorted(shown) == sorted(screenshots.NAMES)
