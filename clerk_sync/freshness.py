@@ -70,6 +70,8 @@ def judge(clerk_user_id: str, *, session_id: str | None, organization_id: str | 
     except CACHE_ERRORS as error:
         _log_cache_error(error)
         return Freshness(Verdict.STALE)
+    if not found:
+        return keys.unconcerned
     stamps = tuple([found.get(key, "") for key in keys.stamps])
     if stamps[0] == OUT or keys.session in found:
         return Freshness(Verdict.SIGNED_OUT)
@@ -205,12 +207,13 @@ def _stamp_keys(clerk_user_id: str, organization_id: UUID | str | None) -> list[
 
 
 class Keys(NamedTuple):
-    """What is read for one request. `stamps` begins with the user's."""
+    """What is read for one request, and what follows if nothing is found. `stamps` begins with the user's."""
 
     stamps: tuple[str, ...]
     fresh: str
     session: str | None
     all: tuple[str, ...]
+    unconcerned: Freshness
 
 
 @lru_cache(maxsize=4096)
@@ -218,7 +221,13 @@ def _keys(clerk_user_id: str, session_id: str | None, organization_id: str | Non
     stamps = tuple(_stamp_keys(clerk_user_id, organization_id))
     fresh = _fresh_key(clerk_user_id)
     session = None if session_id is None else _session_key(session_id)
-    return Keys(stamps, fresh, session, (*stamps, fresh) if session is None else (*stamps, fresh, session))
+    return Keys(
+        stamps=stamps,
+        fresh=fresh,
+        session=session,
+        all=(*stamps, fresh) if session is None else (*stamps, fresh, session),
+        unconcerned=Freshness(Verdict.FRESH, ("",) * len(stamps)),
+    )
 
 
 def _new_stamp() -> str:

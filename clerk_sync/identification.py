@@ -54,50 +54,74 @@ class Identification:
     the database was asked. `place` is where the token came from, None where there was none.
     """
 
-    def __init__(self, request: HttpRequest) -> None:
-        self.request = request
-        # For the API, which says so before it asks: tokens of JWT templates count too.
-        self.accepts_templates = False
-        # Whether a redirect or a 503 may be raised: while the view runs. Error pages name the user too, and are made
-        # before there is a view (no such address, no CSRF token) or after it failed.
-        self.may_interrupt = False
-        self.refusal: Refusal | None = None
-        self.place: Place | None = None
-        self.account: User | None = None
-        self.queries = 0
-        self.cookies_to_set: dict[str, CookieToSet] = {}
-        self._user: ManagerOSUser | None = None
-        self._interruption: GoToClerk | IdentityUnavailable | None = None
+    # For the API, which says so before it asks: tokens of JWT templates count too.
+    accepts_templates = False
+    # Whether a redirect or a 503 may be raised: while the view runs. Error pages name the user too, and are made before
+    # there is a view (no such address, no CSRF token) or after it failed.
+    may_interrupt = False
+    refusal: Refusal | None = None
+    place: Place | None = None
+    account: User | None = None
+    queries = 0
+    _user: ManagerOSUser | None = None
+    _interruption: GoToClerk | IdentityUnavailable | None = None
 
-    @property
-    def user(self) -> ManagerOSUser:
-        """Raises GoToClerk and IdentityUnavailable, which the middleware answers."""
+    def __init__(self, request: HttpRequest, password_user: Any) -> None:
+        """`password_user` is whoever signed in with a password, as `request.user` was until now."""
+        self.request = request
+        self.password_user = password_user
+        self.cookies_to_set: dict[str, CookieToSet] = {}
+
+    def find(self) -> ManagerOSUser:
+        """The user, found when first asked for. Raises what the middleware answers: GoToClerk, IdentityUnavailable."""
         if self._user is not None:
             return self._user
-        found = self._interruption or self._asked()
-        if isinstance(found, ManagerOSUser):
-            self._user = found
-            # From here on the value itself, which templates read in half the time of the lazy one.
-            self.request.manageros_user = found  # type: ignore[attr-defined]
-            self.request.identity_queries = self.queries  # type: ignore[attr-defined]
-            return found
-        self._interruption = found
+        if self._interruption is None:
+            try:
+                self._user = self._found()
+            except (GoToClerk, IdentityUnavailable) as interruption:
+                # Kept, because the page that says so asks again, and Clerk need not be.
+                self._interruption = interruption
+            else:
+                # From here on the value itself, which templates read in half the time of the lazy one.
+                self.request.manageros_user = self._user  # type: ignore[attr-defined]
+                self.request.identity_queries = self.queries  # type: ignore[attr-defined]
+                return self._user
         if self.may_interrupt:
-            raise found
+            raise self._interruption
         return ANONYMOUS
+
+    user = property(find)
 
     async def auser(self) -> ManagerOSUser:
         """The same for code in an event loop, which neither the cache nor the database may block."""
         if self._user is None:
-            return await sync_to_async(lambda: self.user)()
+            return await sync_to_async(self.find)()
         return self._user
 
-    def _asked(self) -> ManagerOSUser | GoToClerk | IdentityUnavailable:
-        """The user, or why that has to wait: kept, because the page that says so asks again, and Clerk need not be."""
-        try:
-            return self._find()
-        except (GoToClerk, IdentityUnavailable) as interruption:
-            return interruption
+    def request_user(self) -> Any:
+        """`request.user`: the identified person, else whoever signed in with a password.
+
+        A bearer header speaks for itself: where it is refused, no cookie answers in its place.
+        """
+        row = self.row()
+        if row is not None:
+            return row
+        if self.user.is_authenticated or self.place is Place.HEADER:
+            return AnonymousUser()
+        return self.password_user
+
+    async def arequest_user(self) -> Any:
+        return await sync_to_async(self.request_user)()
+
+    def row(self) -> User | None:
+        """The row behind the identity, whose `sub` the token proves; None where it is gone or may not sign in."""
+        user = self.user
+        if not user.is_authenticated:
+            return None
+        if self.account is None:
+            self.account = User.objects.filter(clerk_user_id=user.clerk_user_id, is_active=True).first()
+        return self.account
 
     def _counting(self) -> AbstractContextManager[None]:
         """Not around the whole, because a request that needs no connection should not make one."""
@@ -107,8 +131,7 @@ class Identification:
         self.queries += 1
         return execute(*args)
 
-    def _find(self) -> ManagerOSUser:
-        self.refusal = None
+    def _found(self) -> ManagerOSUser:
         try:
             identity = self._identity()
         except TokenRefused as refused:
@@ -120,11 +143,14 @@ class Identification:
             raise
         self.account = identity.account
         current_actor.set(identity.user.actor or "")
-        tally.count_accepted(identity.user.fallback_reason)
+        tally.tokens.count("accepted")
+        if identity.user.fallback_reason is not None:
+            tally.fallbacks.count(identity.user.fallback_reason)
         return identity.user
 
     def _identity(self) -> Identity:
-        token = credentials(self.request.META.get("HTTP_AUTHORIZATION", ""))
+        authorization = self.request.META.get("HTTP_AUTHORIZATION")
+        token = None if authorization is None else credentials(authorization)
         if token is None:
             return identified(self._claims_from_cookies(), watching=self._counting)
         self.place = Place.HEADER
@@ -137,6 +163,11 @@ class Identification:
     # --- Cookies: the decision is handshake.decide's; here are its request and its network
 
     def _claims_from_cookies(self) -> SessionClaims:
+        # What Clerk adds to an address can change what cookies come to; nothing else that changes within a minute can.
+        known = site_verifier().recall(self.request.META.get("HTTP_COOKIE", ""))
+        if known is not None and "__clerk_" not in self.request.META.get("QUERY_STRING", ""):
+            self.place = Place.COOKIE
+            return known
         instance = clerk_instance()
         present: Mapping[str, str] = self.request.COOKIES
         payload = self._handshake_payload(instance)
@@ -167,6 +198,8 @@ class Identification:
                 self._keep_session(token, instance)
                 return claims
         if outcome.claims is not None:
+            if chosen.session is not None and not self.cookies_to_set:
+                site_verifier().remember(self.request.META.get("HTTP_COOKIE", ""), chosen.session, outcome.claims)
             return outcome.claims
         if outcome.need is not None:
             raise self._to_clerk(outcome.need, chosen, situation, instance)
@@ -326,26 +359,3 @@ def session_to_end(request: Any) -> str | None:
             return None
     session_id = (unverified_payload(token) or {}).get("sid")
     return session_id if isinstance(session_id, str) else None
-
-
-def row_of(identification: Identification) -> User | None:
-    """The row behind the identity, whose `sub` the token proves; None where it is gone or may not sign in."""
-    user = identification.user
-    if not user.is_authenticated:
-        return None
-    if identification.account is None:
-        identification.account = User.objects.filter(clerk_user_id=user.clerk_user_id, is_active=True).first()
-    return identification.account
-
-
-def request_user(identification: Identification, password_user: Any) -> Any:
-    """`request.user`: the identified person, else whoever signed in with a password.
-
-    A bearer header speaks for itself: where it is refused, no cookie answers in its place.
-    """
-    row = row_of(identification)
-    if row is not None:
-        return row
-    if identification.user.is_authenticated or identification.place is Place.HEADER:
-        return AnonymousUser()
-    return password_user

@@ -5,9 +5,11 @@ import binascii
 import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
+from django.core.signals import setting_changed
 
 TEST_PREFIX = "pk_test_"
 LIVE_PREFIX = "pk_live_"
@@ -26,38 +28,35 @@ class ClerkInstance:
     sign_in_url: str
     sign_up_url: str
     cookie_suffix: str
+    is_production: bool
 
     @property
     def issuer(self) -> str:
         return self.frontend_api_url
 
-    @property
-    def is_production(self) -> bool:
-        return self.publishable_key.startswith(LIVE_PREFIX)
 
-
+@lru_cache(maxsize=1)  # reading one setting costs as much as the rest of this call
 def clerk_instance() -> ClerkInstance:
     """The instance of the settings as they are now."""
-    return _instance(
-        settings.CLERK_PUBLISHABLE_KEY,
-        settings.CLERK_FRONTEND_API_URL,
-        settings.CLERK_SIGN_IN_URL,
-        settings.CLERK_SIGN_UP_URL,
-    )
-
-
-@lru_cache(maxsize=8)
-def _instance(publishable_key: str, frontend_api_url: str, sign_in_url: str, sign_up_url: str) -> ClerkInstance:
-    host = frontend_api_host(publishable_key)
-    frontend_api_url = frontend_api_url or (f"https://{host}" if host else "")
+    key = settings.CLERK_PUBLISHABLE_KEY
+    host = frontend_api_host(key)
+    frontend_api_url = settings.CLERK_FRONTEND_API_URL or (f"https://{host}" if host else "")
     pages = hosted_pages_url(host, frontend_api_url)
     return ClerkInstance(
-        publishable_key=publishable_key,
+        publishable_key=key,
         frontend_api_url=frontend_api_url,
-        sign_in_url=sign_in_url or f"{pages}/sign-in",
-        sign_up_url=sign_up_url or f"{pages}/sign-up",
-        cookie_suffix=cookie_suffix(publishable_key),
+        sign_in_url=settings.CLERK_SIGN_IN_URL or f"{pages}/sign-in",
+        sign_up_url=settings.CLERK_SIGN_UP_URL or f"{pages}/sign-up",
+        cookie_suffix=cookie_suffix(key),
+        is_production=key.startswith(LIVE_PREFIX),
     )
+
+
+def on_setting_changed(**kwargs: Any) -> None:
+    clerk_instance.cache_clear()
+
+
+setting_changed.connect(on_setting_changed, dispatch_uid="clerk_sync.instance")
 
 
 def frontend_api_host(publishable_key: str) -> str:

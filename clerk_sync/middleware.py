@@ -1,7 +1,6 @@
 """Puts `request.manageros_user` on each request, found when first asked for, and answers what only it can answer."""
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
@@ -12,7 +11,7 @@ from django.utils.functional import SimpleLazyObject
 from accounts.access import NotSignedIn
 from accounts.impersonation import current_actor
 from clerk_sync import cookies
-from clerk_sync.identification import GoToClerk, Identification, credentials, request_user
+from clerk_sync.identification import GoToClerk, Identification, credentials
 from clerk_sync.instance import clerk_instance
 from clerk_sync.refusals import IdentityUnavailable, Reason
 from clerk_sync.responses import unauthorized, unavailable
@@ -63,20 +62,14 @@ class ClerkSessionMiddleware:
 def attach(request: Any) -> Identification:
     """Make the request able to tell who it is. Nothing is looked at before somebody asks."""
     current_actor.set("")  # a thread serves one request after another
-    identification = Identification(request)
     # Behind AuthenticationMiddleware it is whoever signed in with a password.
-    password_user = getattr(request, "user", NOBODY)
+    identification = Identification(request, getattr(request, "user", NOBODY))
     request.identification = identification
-    request.manageros_user = SimpleLazyObject(lambda: identification.user)
+    request.manageros_user = SimpleLazyObject(identification.find)
     request.amanageros_user = identification.auser
-    find_user = partial(request_user, identification, password_user)
-    request.user = SimpleLazyObject(find_user)
-
-    async def auser() -> Any:
-        return await sync_to_async(find_user)()
-
-    request.auser = auser
-    if credentials(request.META.get("HTTP_AUTHORIZATION", "")) is not None:
+    request.user = SimpleLazyObject(identification.request_user)
+    request.auser = identification.arequest_user
+    if "HTTP_AUTHORIZATION" in request.META and credentials(request.META["HTTP_AUTHORIZATION"]) is not None:
         # No other site can make a browser send this header, and no cookie counts beside it.
         request._dont_enforce_csrf_checks = True
     return identification

@@ -44,9 +44,3 @@ jwks_fetches = Tally()
 webhooks = Tally()
 # Seconds that the verification of a token took which this process had not seen before.
 verifications: deque[float] = deque(maxlen=KEPT_DURATIONS)
-
-
-def count_accepted(fallback_reason: str | None) -> None:
-    tokens.count("accepted")
-    if fallback_reason is not None:
-        fallbacks.count(fallback_reason)

@@ -4,12 +4,14 @@ import threading
 import time
 from enum import Enum
 from functools import lru_cache
+from typing import Any
 from urllib.parse import urlsplit
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from django.conf import settings
+from django.core.signals import setting_changed
 from django.http.request import validate_host
 
 from clerk_sync import tally
@@ -19,9 +21,10 @@ from clerk_sync.refusals import IdentityUnavailable, Reason, TokenRefused
 from clerk_sync.session_claims import LEEWAY, Kind, SessionClaims, session_claims
 from clerk_sync.strict_jwt import Content, Keys, signed_content
 
-# Tokens kept once verified, and the bytes of the longest: at most 4096 of 4 KB of text and about 6 KB parsed, = 40 MB.
-MAX_CACHED_TOKENS = 4096
-MAX_CACHED_TOKEN_BYTES = 4096
+# Tokens kept once verified, as many headers of cookies that they came in, and the bytes of the longest: at most 4096 of
+# 4 KB of text twice, and about 6 KB parsed, = 56 MB.
+MAX_CACHED = 4096
+MAX_CACHED_BYTES = 4096
 
 
 class Place(Enum):
@@ -81,20 +84,24 @@ def _is_origin_of_host(origin: str, allowed_hosts: tuple[str, ...], https_only: 
     )
 
 
+@lru_cache(maxsize=1)
 def site_verifier() -> "Verifier":
     """The verifier of the settings as they are now."""
-    return _verifier(settings.CLERK_PUBLISHABLE_KEY, settings.CLERK_FRONTEND_API_URL, settings.CLERK_JWT_KEY)
-
-
-@lru_cache(maxsize=8)
-def _verifier(publishable_key: str, frontend_api_url: str, pem: str) -> "Verifier":
-    return verifier(clerk_instance().issuer, pem)
+    return verifier(clerk_instance().issuer, settings.CLERK_JWT_KEY)
 
 
 @lru_cache(maxsize=8)
 def verifier(issuer: str, pem: str) -> "Verifier":
     """The verifier of an instance, with the tokens it has verified; a PEM key makes it need no network."""
     return Verifier(issuer, PemKey(pem) if pem else published_keys(issuer))
+
+
+def on_setting_changed(**kwargs: Any) -> None:
+    site_verifier.cache_clear()
+    verifier.cache_clear()
+
+
+setting_changed.connect(on_setting_changed, dispatch_uid="clerk_sync.tokens")
 
 
 class PemKey:
@@ -115,44 +122,75 @@ class PemKey:
         return self._key
 
 
+class ClaimsCache:
+    """Claims by the text that they were read from, each for as long as they are valid. The oldest make room."""
+
+    def __init__(self) -> None:
+        self._kept: dict[str, SessionClaims] = {}
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def get(self, text: str) -> SessionClaims | None:
+        claims = self._kept.get(text)
+        return claims if claims is not None and time.time() <= claims.expires_at + LEEWAY else None
+
+    def keep(self, text: str, claims: SessionClaims) -> None:
+        if len(text) > MAX_CACHED_BYTES:
+            return
+        with self._lock:
+            while len(self._kept) >= MAX_CACHED:
+                self._kept.pop(next(iter(self._kept)), None)
+            self._kept[text] = claims
+
+
 class Verifier:
-    """Verifies the tokens of one instance, and remembers which it verified until they expire."""
+    """Verifies the tokens of one instance, and remembers which it verified until they expire.
+
+    Beside them it remembers which headers full of cookies came to be one of them: the choice between cookies has the
+    same end for as long as its token lives.
+    """
 
     def __init__(self, issuer: str, keys: Keys) -> None:
         self._issuer = issuer
         self._keys = keys
-        self._verified: dict[str, SessionClaims] = {}
+        self._tokens = ClaimsCache()
+        self._cookies = ClaimsCache()
         self._generation = keys.generation
-        self._lock = threading.Lock()
 
     def verify(self, token: str) -> SessionClaims:
         if self._generation != self._keys.generation:
-            self._forget()
-        claims = self._verified.get(token)
-        if claims is not None and time.time() <= claims.expires_at + LEEWAY:
+            self.forget()
+        claims = self._tokens.get(token)
+        if claims is not None:
             return claims
         started = time.perf_counter()
-        generation = self._keys.generation
+        kept, generation = self._tokens, self._keys.generation
         header, payload = self.signed_content(token)
         claims = session_claims(header, payload, issuer=self._issuer)
         tally.verifications.append(time.perf_counter() - started)
         if generation == self._keys.generation:
-            self._remember(token, claims)
+            kept.keep(token, claims)
         return claims
 
     def signed_content(self, token: str) -> Content:
         """Header and payload of a token that the instance signed, whatever they say."""
         return signed_content(token, self._keys)
 
-    def _forget(self) -> None:
-        with self._lock:
-            self._generation = self._keys.generation
-            self._verified = {}
+    def recall(self, cookie_header: str) -> SessionClaims | None:
+        """Whose session these cookies were found to be of, if they were and it is still valid."""
+        if self._generation != self._keys.generation:
+            self.forget()
+        return self._cookies.get(cookie_header)
 
-    def _remember(self, token: str, claims: SessionClaims) -> None:
-        if len(token) > MAX_CACHED_TOKEN_BYTES:
-            return
-        with self._lock:
-            while len(self._verified) >= MAX_CACHED_TOKENS:
-                self._verified.pop(next(iter(self._verified)), None)
-            self._verified[token] = claims
+    def remember(self, cookie_header: str, token: str, claims: SessionClaims) -> None:
+        """That these cookies come to the claims of `token`, which is one of them, for as long as those are kept."""
+        cookies = self._cookies  # if what was verified is forgotten now, then these with it
+        if self._tokens.get(token) is claims:
+            cookies.keep(cookie_header, claims)
+
+    def forget(self) -> None:
+        self._generation = self._keys.generation
+        self._tokens = ClaimsCache()
+        self._cookies = ClaimsCache()

@@ -22,7 +22,7 @@ from clerk_sync.models import EndedSession, MetadataSync
 from clerk_sync.provisioning import ClerkUnavailable, UnknownClerkUser, provision
 from clerk_sync.refusals import IdentityUnavailable, Reason, TokenRefused
 from clerk_sync.session_claims import SessionClaims
-from clerk_sync.tokens import MAX_CACHED_TOKENS
+from clerk_sync.tokens import MAX_CACHED
 
 # As Python writes one, and no other spelling: ids are compared, and name what is kept in the cache.
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
@@ -104,7 +104,7 @@ def outlives_what_is_remembered(claims: SessionClaims) -> bool:
 # --- From the claims
 
 
-@lru_cache(maxsize=MAX_CACHED_TOKENS)
+@lru_cache(maxsize=MAX_CACHED)
 def _carried(claims: SessionClaims) -> tuple[Identity | None, FallbackReason | None]:
     """Who the claims say it is, worked out once for each verified token; or None and why they cannot be used."""
     carried, fallback_reason = carried_identity(claims.payload)

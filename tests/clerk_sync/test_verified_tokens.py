@@ -9,10 +9,10 @@ from django.test import Client
 from pytest_django import Settings
 
 from accounts.models import User
-from clerk_sync import freshness, tokens
+from clerk_sync import cookies, freshness, tokens
 from clerk_sync.refusals import Reason, TokenRefused
 from clerk_sync.session_claims import LEEWAY
-from clerk_sync.tokens import MAX_CACHED_TOKEN_BYTES, MAX_CACHED_TOKENS, Verifier
+from clerk_sync.tokens import MAX_CACHED, MAX_CACHED_BYTES, Verifier
 from tests.instance import ClerkInstance, claims_of, sign_in
 
 
@@ -63,18 +63,52 @@ def test_a_refused_token_is_not_kept(clerk: ClerkInstance, keys: CountedKeys, ve
         with pytest.raises(TokenRefused):
             verifier.verify(clerk.token(iss="https://another.test"))
 
-    assert len(verifier._verified) == 0
+    assert len(verifier._tokens) == 0
 
 
 def test_what_is_kept_is_bounded(clerk: ClerkInstance, verifier: Verifier) -> None:
     claims = verifier.verify(clerk.token())
-    for number in range(2 * MAX_CACHED_TOKENS):
-        verifier._remember(f"token {number}", claims)
-    assert len(verifier._verified) == MAX_CACHED_TOKENS
+    for number in range(2 * MAX_CACHED):
+        verifier._tokens.keep(f"token {number}", claims)
+    assert len(verifier._tokens) == MAX_CACHED
 
-    large = clerk.token(claims={"x": "x" * MAX_CACHED_TOKEN_BYTES})
+    large = clerk.token(claims={"x": "x" * MAX_CACHED_BYTES})
     assert verifier.verify(large)
-    assert large not in verifier._verified
+    assert verifier._tokens.get(large) is None
+
+
+def test_what_cookies_came_to_is_forgotten_with_the_token(
+    clerk: ClerkInstance, keys: CountedKeys, verifier: Verifier
+) -> None:
+    now = int(time.time())
+    token = clerk.token(exp=now + 60)
+    claims = verifier.verify(token)
+    verifier.remember(f"__session={token}", token, claims)
+    assert verifier.recall(f"__session={token}") is claims
+    assert verifier.recall("__session=") is None
+
+    with time_machine.travel(now + 61 + LEEWAY, tick=False):
+        assert verifier.recall(f"__session={token}") is None
+    keys.generation += 1
+    assert verifier.recall(f"__session={token}") is None
+    verifier.remember(f"__session={token}", token, claims)  # by a request that began before the keys changed
+    assert verifier.recall(f"__session={token}") is None
+
+
+@pytest.mark.django_db
+@pytest.mark.urls("tests.clerk_sync.site")
+def test_the_choice_between_cookies_is_made_once(
+    clerk: ClerkInstance, ada: User, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = clerk.token(claims=claims_of(ada))
+    sign_in(client, token)
+    assert client.get("/who/").json()["source"] == "session_claims"
+
+    with monkeypatch.context() as patch:
+        patch.delattr(cookies, "chosen_cookies")
+        assert client.get("/who/").json()["source"] == "session_claims"
+    sign_in(client, token, client_uat=0)
+    assert client.get("/who/").json()["refusal"] == "session_incomplete"
 
 
 def test_many_threads_share_what_is_kept(clerk: ClerkInstance, verifier: Verifier) -> None:
