@@ -19,6 +19,7 @@ from svix.webhooks import Webhook, WebhookVerificationError
 
 from clerk_sync import tally
 from clerk_sync.clerk_user import MalformedPayloadError
+from clerk_sync.deadline import database_deadline
 from clerk_sync.inbox import Delivery, receive
 from clerk_sync.models import WebhookEvent
 
@@ -32,6 +33,8 @@ SVIX_ID = re.compile(r"[\x21-\x7e]{1,255}")
 # base64 with foreign characters or stray bits), so that several headers would pass as one signed message.
 TIMESTAMP = re.compile(r"[1-9][0-9]{0,11}")
 SIGNATURE = re.compile(r"v1,[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=")
+# Seconds. Svix gives a delivery up after 15, and what comes before and after the database is short.
+DATABASE_DEADLINE = 12.0
 # Seconds. Svix has a schedule of its own; this is for whoever else asks.
 RETRY_AFTER = 30
 
@@ -49,7 +52,8 @@ def clerk_webhook(request: HttpRequest) -> HttpResponse:
         return _refusal(HTTPStatus.BAD_REQUEST, "bad_signature", "The signature is missing, too old, or not ours.")
     try:
         delivery = Delivery.parse(svix_id, body.decode())
-        outcome = receive(delivery)
+        with database_deadline(DATABASE_DEADLINE):
+            outcome = receive(delivery)
     except MalformedPayloadError as error:
         # Signed and yet not understood: Clerk's format has changed, or the secret is in someone else's hands.
         logger.error("Webhook %s was signed and cannot be understood: %s", svix_id, error)  # noqa: TRY400

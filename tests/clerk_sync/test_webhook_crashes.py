@@ -3,22 +3,24 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread
 from typing import Any
 from urllib.parse import quote
 
 import pytest
-from django.db import close_old_connections, connection, connections, transaction
+from django.db import DEFAULT_DB_ALIAS, close_old_connections, connection, connections, transaction
 from django.db.models.signals import post_save
 
 from accounts.models import User
+from clerk_sync import webhooks
 from clerk_sync.models import WebhookEvent
 from tests.clerk_sync.payloads import NOW, clerk_user, event
 from tests.clerk_sync.test_webhook_events import APPLIED, DUPLICATE, deliver
@@ -168,6 +170,71 @@ class TestDatabaseGoesAway:
         assert status == 503
         assert took < 10  # of the 15 seconds that Svix waits
         assert deliver(event("user.updated", clerk_user(updated_at=NOW + 1, first_name="New")), "msg_2") == APPLIED
+
+
+class HangingProxy:
+    """Between the site and PostgreSQL: passes everything on until something is written, and from then on nothing."""
+
+    def __init__(self, host: str, port: str) -> None:
+        self.server = (host, port)
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.sockets = [self.listener]
+        Thread(target=self.accept, daemon=True).start()
+
+    def accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self.listener.accept()
+                server = self.connected()
+                self.sockets += [client, server]
+                Thread(target=self.pass_on, args=(client, server, b"INSERT INTO"), daemon=True).start()
+                Thread(target=self.pass_on, args=(server, client, None), daemon=True).start()
+
+    def connected(self) -> socket.socket:
+        host, port = self.server
+        if not host.startswith("/"):
+            return socket.create_connection((host, int(port or 5432)))
+        connection = socket.socket(socket.AF_UNIX)
+        connection.connect(f"{host}/.s.PGSQL.{port or 5432}")
+        return connection
+
+    def pass_on(self, source: socket.socket, target: socket.socket, until: bytes | None) -> None:
+        with suppress(OSError):
+            while (data := source.recv(65536)) and not (until and until in data):
+                target.sendall(data)
+
+    def close(self) -> None:
+        for each in self.sockets:
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)  # closing alone leaves those open that a thread waits for
+            each.close()
+
+
+@pytest.mark.postgresql
+def test_database_that_hangs_is_answered_503_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a server whose machine was suspended: connections stand, and nothing is answered."""
+    config = connections.settings[DEFAULT_DB_ALIAS]
+    proxy = HangingProxy(config["HOST"], config["PORT"])
+    body = event("user.created", clerk_user())
+
+    def receive() -> tuple[int, float]:
+        started = time.monotonic()
+        try:
+            return deliver(body)[0], time.monotonic() - started
+        finally:
+            connection.close()
+
+    with monkeypatch.context() as patch, ThreadPoolExecutor(1) as thread:
+        patch.setattr(webhooks, "DATABASE_DEADLINE", 1.0)
+        patch.setitem(config, "HOST", "127.0.0.1")
+        patch.setitem(config, "PORT", str(proxy.port))
+        status, took = thread.submit(receive).result(30)
+    proxy.close()
+
+    assert (status, 1.0 <= took < 5) == (503, True)
+    assert not WebhookEvent.objects.exists()
+    assert deliver(body) == APPLIED
 
 
 @pytest.mark.postgresql
