@@ -8,7 +8,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, Collection
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from threading import Event
@@ -71,6 +71,12 @@ class Job:
     row: MetadataSync
     metadata: Metadata
     digest: str
+
+    def finish(self, claims_after: int | None) -> bool:
+        return self.row.finish(self.digest, claims_after)
+
+
+Delivered = tuple[Job, dict[str, Any]]  # with the Clerk user as the call returned them
 
 
 def lease_time() -> timedelta:
@@ -149,9 +155,8 @@ class _Run:
         if claimed.jobs:
             self.next_claim = time.monotonic() + TICK
             self.spent_until = time.monotonic() + (len(claimed.jobs) / self.rate if self.rate else 0)
-        for row in claimed.unchanged:
-            announce_delivered(row.pk, row.claims_after)
         if claimed.unchanged:
+            announce_delivered({row.pk: row.claims_after for row in claimed.unchanged})
             self.outcome.unchanged += len(claimed.unchanged)
             self.on_progress(self.outcome)
         return bool(claimed.jobs or claimed.unchanged), max(claimed.wait, TICK)
@@ -172,29 +177,35 @@ class _Run:
         if not self.calls:
             self.stop.wait(seconds)
             return
-        done, _ = wait(self.calls, timeout=seconds, return_when=FIRST_COMPLETED)
+        # Answers that come within a tick share a transaction.
+        done, _ = wait(self.calls, timeout=None if seconds is None else min(seconds, TICK))
+        delivered = []
         for future in done:
-            self._settle(self.calls.pop(future), future)
+            job = self.calls.pop(future)
+            try:
+                delivered.append((job, future.result()))
+            except ClerkError as error:
+                self._settle_error(job, error)
+        if delivered:
+            self._settle_successes(delivered)
         if done:
             self.on_progress(self.outcome)
 
-    def _settle(self, job: Job, future: Future[dict[str, Any]]) -> None:
-        try:
-            user = future.result()
-        except ClerkError as error:
-            if settle_error(job, error):
-                self.outcome.failed[job.row.pk] = str(error)
-            else:
-                self.outcome.retried += 1
-                self.failing = True
-            return
+    def _settle_error(self, job: Job, error: ClerkError) -> None:
+        if settle_error(job, error):
+            self.outcome.failed[job.row.pk] = str(error)
+        else:
+            self.outcome.retried += 1
+            self.failing = True
+
+    def _settle_successes(self, delivered: list[Delivered]) -> None:
         if self.failing:
             DeliveryState.objects.filter(failures__gt=0).update(failures=0)
             self.failing = False
-        settle_success(job, user)
-        self.outcome.delivered += 1
-        waited = (timezone.now() - job.row.pending_since).total_seconds()
-        self.outcome.longest_wait = max(self.outcome.longest_wait, waited)
+        settle_successes(delivered)
+        self.outcome.delivered += len(delivered)
+        waited = timezone.now() - min(job.row.pending_since for job, _ in delivered)
+        self.outcome.longest_wait = max(self.outcome.longest_wait, waited.total_seconds())
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,13 +273,20 @@ def call(job: Job) -> dict[str, Any]:
     return user
 
 
-def settle_success(job: Job, user: dict[str, Any]) -> bool:
-    """Record a delivery; False where another one has to follow."""
-    claims_after: int | None = user.get("updated_at")
-    finished = job.row.finish(job.digest, claims_after)
-    if finished:
-        announce_delivered(job.row.pk, claims_after)
-    return finished
+def settle_successes(delivered: Collection[Delivered]) -> set[str]:
+    """Record deliveries, and return whose are final. To the others another one has to follow.
+
+    One transaction serves them all, but for rows that somebody else has locked: whoever waits for those while holding
+    others could be waited for in turn, by a change of both.
+    """
+    answers = {job.row.pk: (job, user.get("updated_at")) for job, user in delivered}
+    with transaction.atomic(durable=True):
+        rows = MetadataSync.objects.filter(pk__in=answers).select_for_update(skip_locked=True)
+        free = set(rows.values_list("pk", flat=True))
+        finished = {pk: after for pk, (job, after) in answers.items() if pk in free and job.finish(after)}
+    finished |= {pk: after for pk, (job, after) in answers.items() if pk not in free and job.finish(after)}
+    announce_delivered(finished)
+    return set(finished)
 
 
 def settle_error(job: Job, error: ClerkError) -> bool:

@@ -116,19 +116,23 @@ def announce_everyone_stale() -> None:
     _announce({EVERYONE: _new_stamp()}, STAMP_FOR)
 
 
-def announce_delivered(clerk_user_id: str, claims_after: int | None) -> None:
-    """The user's metadata reached Clerk; claims assembled after `claims_after` (ms, Clerk's clock) hold it.
+def announce_delivered(delivered: Mapping[str, int | None]) -> None:
+    """These users' metadata reached Clerk; claims assembled after the given time (ms, Clerk's clock) hold it.
 
-    The row is read again once the stamps are known: a change that was committed since then wins.
+    The rows are read again once the stamps are known: a change that was committed since then wins.
     """
-    organizations = _delivered_to(clerk_user_id, claims_after)
-    for organization_id in organizations:
-        with cache_errors_logged():
-            stamp_keys = _stamp_keys(clerk_user_id, organization_id)
-            found = cache.get_many(stamp_keys)
-            stamps = tuple([found.get(key, "") for key in stamp_keys])
-            if organizations == _delivered_to(clerk_user_id, claims_after):
-                remember_fresh(clerk_user_id, stamps, claims_after)
+    organizations = _delivered_to(delivered)
+    if not organizations:
+        return
+    stamp_keys = {pk: _stamp_keys(pk, organization_id) for pk, organization_id in organizations.items()}
+    with cache_errors_logged():
+        found = cache.get_many({key for keys in stamp_keys.values() for key in keys})
+        unchanged = organizations.items() & _delivered_to(delivered).items()
+        entries = {
+            _fresh_key(pk): (tuple([found.get(key, "") for key in stamp_keys[pk]]), delivered[pk] or 0)
+            for pk, _ in unchanged
+        }
+        cache.set_many(entries, STAMP_FOR)
 
 
 def announce_signed_out(clerk_user_id: str) -> None:
@@ -240,15 +244,14 @@ def _is_signed_out(found: Mapping[str, Any], clerk_user_id: str, session_id: str
     )
 
 
-def _delivered_to(clerk_user_id: str, claims_after: int | None) -> list[UUID | None]:
-    """The organization that this delivery told Clerk of, if any; empty if it is outdated, or the user inactive."""
-    delivered = User.objects.with_identity().filter(
-        clerk_user_id=clerk_user_id,
-        is_active=True,
-        metadata_sync__state=MetadataSync.State.SYNCED,
-        metadata_sync__claims_after=claims_after,
+def _delivered_to(delivered: Mapping[str, int | None]) -> dict[str, UUID | None]:
+    """By user, the organization that their delivery told Clerk of; without those that are outdated, or inactive."""
+    found = (
+        User.objects.with_identity()
+        .filter(clerk_user_id__in=delivered, is_active=True, metadata_sync__state=MetadataSync.State.SYNCED)
+        .values_list("clerk_user_id", "organization_id", "metadata_sync__claims_after")
     )
-    return list(delivered.values_list("organization_id", flat=True))
+    return {pk: organization_id for pk, organization_id, after in found if after == delivered[pk]}
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from clerk_sync.backend_api import ClerkError
-from clerk_sync.delivery import call, lease_time, prepare, settle_error, settle_success
+from clerk_sync.delivery import call, lease_time, prepare, settle_error, settle_successes
 from clerk_sync.freshness import announce_delivered
 from clerk_sync.marking import link
 from clerk_sync.models import DeliveryState, MetadataSync
@@ -31,13 +31,12 @@ def sync_user_data_to_clerk(clerk_user_id: str) -> MetadataSync:
         jobs, unchanged = prepare(MetadataSync.objects.filter(pk=row.pk).claim(1, lease_time()))
         if jobs:
             DeliveryState.objects.locked().spend(1, now)
-    for row in unchanged:
-        announce_delivered(row.pk, row.claims_after)
+    announce_delivered({row.pk: row.claims_after for row in unchanged})
     for job in jobs:
         try:
             user = call(job)
         except ClerkError as error:
             settle_error(job, error)
             raise
-        settle_success(job, user)
+        settle_successes([(job, user)])
     return MetadataSync.objects.get(pk=clerk_user_id)

@@ -1,21 +1,24 @@
 """What a worker does with pending rows, whatever Clerk answers."""
 
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from threading import Event
 
 import pytest
 import requests
 import time_machine
-from django.db import transaction
+from django.db import connection, transaction
 from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
 
 from accounts.models import Membership, Role
-from clerk_sync.delivery import MAX_ATTEMPTS, claim, deliver, lease_time, settle_success
+from clerk_sync.delivery import MAX_ATTEMPTS, claim, deliver, lease_time, settle_successes
 from clerk_sync.delivery import call as call_clerk
 from clerk_sync.metadata import NO_METADATA
-from clerk_sync.models import DeliveryState, MetadataSync
+from clerk_sync.models import DeliveryState, MetadataSync, Priority
 from clerk_sync.sync import sync_user_data_to_clerk
 from tests.accounts.factories import a_member, a_person, a_user, an_organization
 from tests.clerk_sync.metadata_api import MetadataApi, metadata_api, refusal
@@ -264,7 +267,7 @@ def test_a_change_during_the_call_is_delivered_too(
     member.role = Role.ADMIN
     member.save()
 
-    assert not settle_success(job, answer)
+    assert not settle_successes([(job, answer)])
     assert row().state == State.PENDING
     now.shift(1)
     deliver(patience=0)
@@ -295,11 +298,44 @@ def test_a_worker_whose_lease_ended_has_its_late_write_repaired(
     answer = call_clerk(late)
     assert clerk_api.metadata["user_member"]["role"] == "member"
 
-    settle_success(late, answer)
+    settle_successes([(late, answer)])
     now.shift(1)
     deliver(patience=0)
 
     assert clerk_api.metadata["user_member"]["role"] == "admin"
+
+
+@pytest.mark.postgresql
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("held", ["user_a", "user_b"])
+def test_settling_and_a_change_of_the_same_rows_do_not_wait_for_each_other(held: str, clerk_api: MetadataApi) -> None:
+    acme = an_organization("Acme")
+    for pk in ("user_a", "user_b"):
+        a_member(acme, user=a_user(clerk_user_id=pk))
+    MetadataSync.objects.exclude(pk__in=["user_a", "user_b"]).delete()
+    jobs = claim(2).jobs
+    answers = [(job, call_clerk(job)) for job in jobs]
+    (other,) = {"user_a", "user_b"} - {held}
+    locked = Event()
+
+    def change_both() -> None:
+        try:
+            with transaction.atomic():
+                MetadataSync.objects.filter(pk=held).mark(Priority.BULK)
+                locked.set()
+                time.sleep(0.5)
+                MetadataSync.objects.filter(pk=other).mark(Priority.BULK)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as thread:
+        changing = thread.submit(change_both)
+        assert locked.wait(10)
+        final = settle_successes(answers)
+        changing.result()
+
+    assert final == {other}
+    assert set(MetadataSync.objects.values_list("state", flat=True)) == {State.PENDING}
 
 
 def test_an_answer_that_shows_other_metadata_is_no_delivery(member: Membership, clerk_api: MetadataApi) -> None:

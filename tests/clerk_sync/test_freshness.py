@@ -177,7 +177,7 @@ def test_after_a_delivery_the_next_claims_are_fresh_without_a_query(
 ) -> None:
     freshness.announce_stale(["user_1"])
 
-    freshness.announce_delivered("user_1", DELIVERED_AT)
+    freshness.announce_delivered({"user_1": DELIVERED_AT})
 
     with django_assert_num_queries(0):
         assert judged().verdict is Verdict.FRESH
@@ -189,7 +189,7 @@ def test_a_delivery_that_a_newer_change_overtook_makes_nothing_fresh(delivered: 
     freshness.announce_stale(["user_1"])
     MetadataSync.objects.update(state=MetadataSync.State.PENDING)
 
-    freshness.announce_delivered("user_1", DELIVERED_AT)
+    freshness.announce_delivered({"user_1": DELIVERED_AT})
 
     assert judged().verdict is Verdict.STALE
 
@@ -199,7 +199,7 @@ def test_an_inactive_user_is_not_made_fresh_by_a_delivery(delivered: MetadataSyn
     freshness.announce_stale(["user_1"])
     User.objects.update(is_active=False)
 
-    freshness.announce_delivered("user_1", DELIVERED_AT)
+    freshness.announce_delivered({"user_1": DELIVERED_AT})
 
     assert judged().verdict is Verdict.STALE
 
@@ -218,7 +218,7 @@ def test_a_cache_that_is_down_is_logged_and_raises_nothing(caplog: pytest.LogCap
         freshness.announce_stale(["user_1"])
         freshness.announce_organization_stale(ORGANIZATION)
         freshness.announce_everyone_stale()
-        freshness.announce_delivered("user_1", DELIVERED_AT)
+        freshness.announce_delivered({"user_1": DELIVERED_AT})
         freshness.announce_signed_out("user_1")
         freshness.announce_readmitted("user_1")
         freshness.end_session("sess_1")

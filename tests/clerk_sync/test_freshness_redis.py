@@ -171,7 +171,7 @@ def test_a_membership_ended_in_one_process_is_refused_in_another_within_100_ms(
                 "Membership.objects.create("
                 "user=User.objects.get(), organization=Organization.objects.get(), role='admin', is_active=True); "
                 "MetadataSync.objects.update(state='synced', claims_after=0); "
-                "freshness.announce_delivered('user_1', 0)"
+                "freshness.announce_delivered({'user_1': 0})"
             )
     finally:
         elsewhere.close()
