@@ -6,14 +6,17 @@ listens can write its own rows in the same transaction: committed together or no
 transaction of the caller's, as Django's own operations set none: a caller who goes on after an error sets one.
 """
 
+from collections.abc import Collection, Iterator
 from typing import Any, ClassVar, TypeVar
 
 from django.db import models, transaction
+from django.db.models import F
 from django.dispatch import Signal
 
 M = TypeVar("M", bound=models.Model)
 
-# sender: the model; rows: the queryset about to be updated; values: field name -> new value or expression.
+# sender: the model; rows: the queryset about to be updated; values: field name -> new value or expression. An upsert by
+# bulk_create() gives expressions alone, because each row gets a value of its own.
 # Sent before the statement, while `rows` still selects what will change.
 rows_updating = Signal()
 # The same arguments and `primary_keys` of the rows, after the statement. Sent for updates of a relation, or of what
@@ -24,6 +27,10 @@ rows_created = Signal()
 # sender: the model; rows: the queryset about to be deleted. Each row's pre_delete and post_delete follow, with this
 # queryset as their `origin`.
 rows_deleting = Signal()
+
+
+# Objects looked up in one statement: with three unique fields below the parameters that SQLite takes.
+UPSERT_CHUNK = 1000
 
 
 class ObservedQuerySet(models.QuerySet[M]):
@@ -43,11 +50,33 @@ class ObservedQuerySet(models.QuerySet[M]):
 
     update.alters_data = True  # type: ignore[attr-defined]
 
-    def bulk_create(self, objs: Any, *args: Any, **kwargs: Any) -> list[M]:
+    def bulk_create(
+        self,
+        objs: Any,
+        batch_size: int | None = None,
+        ignore_conflicts: bool = False,
+        update_conflicts: bool = False,
+        update_fields: Collection[str] | None = None,
+        unique_fields: Collection[str] | None = None,
+    ) -> list[M]:
+        objs = list(objs)
         with transaction.atomic(using=self.db, savepoint=False):
-            created = super().bulk_create(objs, *args, **kwargs)
+            if update_conflicts and update_fields and unique_fields:
+                computed = {name: F(name) for name in update_fields}
+                for rows in self._in_conflict(objs, unique_fields):
+                    rows_updating.send(sender=self.model, rows=rows, values=computed, using=self.db)
+            created = super().bulk_create(
+                objs, batch_size, ignore_conflicts, update_conflicts, update_fields, unique_fields
+            )
             rows_created.send(sender=self.model, objects=created, using=self.db)
             return created
+
+    def _in_conflict(self, objs: list[M], unique_fields: Collection[str]) -> Iterator[models.QuerySet[M]]:
+        """The rows that an upsert of these will update, and perhaps a few more: each field is compared by itself."""
+        for start in range(0, len(objs), UPSERT_CHUNK):
+            chunk = objs[start : start + UPSERT_CHUNK]
+            values = {f"{name}__in": {getattr(obj, name) for obj in chunk} for name in unique_fields}
+            yield self.model._base_manager.using(self.db).filter(**values)
 
     def delete(self) -> tuple[int, dict[str, int]]:
         with transaction.atomic(using=self.db, savepoint=False):

@@ -199,6 +199,31 @@ def test_bulk_update_marks_its_users(acme: Organization) -> None:
         Membership.objects.bulk_update(members, ["role"])
 
 
+def test_an_upsert_marks_whom_its_rows_concerned_before_and_after(acme: Organization) -> None:
+    former, latter = a_member(acme).user, a_member(acme).user
+    person = a_person(acme, user=former)
+    stays = a_person(acme, user=a_member(acme).user)
+
+    with marks(former, latter):
+        moved = Person(pk=person.pk, organization=acme, name=person.name, user=latter)
+        Person.objects.bulk_create([moved], update_conflicts=True, update_fields=["user"], unique_fields=["id"])
+
+    assert Person.objects.get(pk=person.pk).user == latter
+    assert Person.objects.get(pk=stays.pk).user == stays.user
+
+
+def test_an_upserted_role_marks_its_user(acme: Organization, membership: Membership) -> None:
+    with marks(membership.user):
+        Membership.objects.bulk_create(
+            [Membership(user=membership.user, organization=acme, role=Role.ADMIN, is_active=True)],
+            update_conflicts=True,
+            update_fields=["role"],
+            unique_fields=["user", "organization"],
+        )
+
+    assert Membership.objects.get(pk=membership.pk).role == Role.ADMIN
+
+
 def test_bulk_created_memberships_mark_their_users(acme: Organization) -> None:
     users = [a_user(), a_user()]
     with marks(*users):
