@@ -41,9 +41,10 @@ test-sqlite: setup
 test-postgres: setup
 	$(BIN)/python tests/with_postgres.py $(BIN)/pytest -n auto
 
-# The tests marked `prove`, at full length.
-prove: setup
-	PROVE=1 $(BIN)/python tests/with_postgres.py $(BIN)/pytest -m prove --durations=0 -rA
+# The tests marked `prove`, at full length and with nothing skipped: all on PostgreSQL, the killed workers on SQLite too.
+prove: setup clients
+	CI=1 PROVE=1 $(BIN)/python tests/with_postgres.py $(BIN)/pytest -m prove --durations=0 -rA
+	CI=1 PROVE=1 $(BIN)/pytest -m prove --durations=0 -rA tests/end_to_end/test_killed_workers.py
 
 bench: setup
 	$(BIN)/python tests/with_postgres.py $(BIN)/python -m benchmarks
