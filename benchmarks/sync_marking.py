@@ -170,11 +170,7 @@ def in_step(users: int) -> list[Figure]:
     idle = measure("idle")
     compared = statistics.median(each["seconds"] for each in whole)
     iterated = statistics.median(each["seconds"] for each in read)
-    kept = list(User.objects.order_by("pk").values_list("pk", flat=True)[: users // 10])
-    with hooks_off():
-        MetadataSync.objects.exclude(user__in=kept).delete()
-        User.objects.exclude(pk__in=kept).delete()
-    analyze()
+    keep_users(users // 10)
     tenth = statistics.median(measure("all")["seconds"] for _ in range(3))
     return [
         Figure(f"--all, {users:,} users in step: time ÷ iterator()", compared / iterated, at_most=3,
@@ -185,6 +181,20 @@ def in_step(users: int) -> list[Figure]:
         Figure(f"  time ÷ that of {users // 10:,} users", compared / tenth, at_most=11,
                note=f"{compared:.2f} s ÷ {tenth:.2f} s"),
     ]  # fmt: skip
+
+
+def keep_users(number: int) -> None:
+    """Delete the others, in SQL: collecting what hangs on each of them in Python takes minutes."""
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TEMPORARY TABLE gone AS SELECT id FROM accounts_user ORDER BY id OFFSET %s", [number])
+        cursor.execute("ANALYZE gone")
+        cursor.execute("UPDATE accounts_person SET user_id = NULL WHERE user_id IN (SELECT id FROM gone)")
+        cursor.execute("UPDATE accounts_change SET by_id = NULL WHERE by_id IN (SELECT id FROM gone)")
+        cursor.execute("DELETE FROM accounts_membership WHERE user_id IN (SELECT id FROM gone)")
+        cursor.execute("DELETE FROM clerk_sync_metadatasync WHERE user_id IN (SELECT id FROM gone)")
+        cursor.execute("DELETE FROM accounts_user WHERE id IN (SELECT id FROM gone)")
+        cursor.execute("DROP TABLE gone")
+    analyze()
 
 
 def measure(what: str) -> dict[str, float]:
