@@ -27,7 +27,8 @@ class PersonQuerySet(ObservedQuerySet["Person"]):
         found = self
         for word in text.replace("\0", " ").split()[:SEARCHED_WORDS]:  # PostgreSQL's text holds no NUL
             # SQLite lowers ASCII letters alone, so that others are found as they were written.
-            found = found.filter(Q(search_text__contains=word.lower()) | Q(search_text__contains=word))
+            spellings = {word.lower(), word}
+            found = found.filter(Q.create([("search_text__contains", each) for each in spellings], connector=Q.OR))
         return found
 
     def at_or_above(self, people: Iterable[uuid.UUID]) -> "PersonQuerySet":
