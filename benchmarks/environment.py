@@ -8,12 +8,15 @@ from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
 ENVIRONMENTS = FOLDER / ".environments"
-# The newest first. PEER_PYTHON names another.
+# After the one that runs the benchmark, so that a peer has no other wherever it can; the newest first.
 INTERPRETERS = ("python3.14", "python3.13", "python3.12", "python3")
 
 
-def peer_python(name: str, *, minimum: tuple[int, int] = (3, 12)) -> Path:
-    """The interpreter of the peer's environment, made from `peers/<name>.txt` if it is not there or out of date."""
+def peer_python(name: str, *, minimum: tuple[int, int] = (3, 11)) -> Path:
+    """The interpreter of the peer's environment, made from `peers/<name>.txt` if it is not there or out of date.
+
+    Making it is all that the package index is needed for.
+    """
     environment, requirements = ENVIRONMENTS / name, FOLDER / "peers" / f"{name}.txt"
     python, stamp = environment / "bin" / "python", environment / ".installed"
     if stamp.exists() and stamp.read_bytes() == requirements.read_bytes():
@@ -26,7 +29,7 @@ def peer_python(name: str, *, minimum: tuple[int, int] = (3, 12)) -> Path:
 
 
 def interpreter(minimum: tuple[int, int]) -> str:
-    for name in filter(None, (os.environ.get("PEER_PYTHON"), *INTERPRETERS)):
+    for name in filter(None, (sys.executable, os.environ.get("PEER_PYTHON"), *INTERPRETERS)):
         path = shutil.which(name)
         asks = f"import sys; sys.exit(sys.version_info < {minimum})"
         if path and subprocess.run([path, "-c", asks], check=False, stderr=subprocess.DEVNULL).returncode == 0:

@@ -14,7 +14,6 @@ import sys
 import tempfile
 import time
 import tracemalloc
-import venv
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,6 +30,7 @@ from django.conf import settings
 from django.core.cache import cache
 from django.test import override_settings
 
+from benchmarks.environment import peer_python
 from benchmarks.figures import Figure, report
 from clerk_sync import tokens, users
 from clerk_sync.claims import CLAIMS as CLAIM_NAMES
@@ -41,8 +41,6 @@ from tests.redis import RedisServer
 
 ROUNDS = 40
 PAGE_TURNS, PAGES = 100, 20
-PEERS = settings.BASE_DIR / ".demo" / "benchmarks"
-CLERK_BACKEND_API = "clerk-backend-api==7.0.0"
 
 OURS = "clerk_sync.middleware.ClerkSessionMiddleware"
 NOBODY_READS = "benchmarks.page_site.SomebodyMiddleware"
@@ -117,13 +115,9 @@ def redis_figures(seen_before: Callable[[], None]) -> Iterator[Figure]:
 
 def clerk_backend_api_microseconds(clerk: ClerkInstance, token: str) -> float:
     """Clerk's own Python SDK, from its own environment: its dependencies are none of ours."""
-    python = PEERS / "clerk-backend-api" / "bin" / "python"
-    if not python.exists():
-        venv.create(python.parent.parent, with_pip=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", CLERK_BACKEND_API], check=True)
     given = {"token": token, "jwt_key": clerk.public_pem, "party": "http://testserver"}
-    peer = Path(__file__).with_name("peer_clerk_backend_api.py")
-    answer = subprocess.run([python, peer], input=json.dumps(given), capture_output=True, text=True, check=True)
+    command = [peer_python("clerk-backend-api"), Path(__file__).with_name("peer_clerk_backend_api.py")]
+    answer = subprocess.run(command, input=json.dumps(given), capture_output=True, text=True, check=True)
     return float(answer.stdout)
 
 

@@ -96,7 +96,7 @@ class ClerkHandler(BaseHTTPRequestHandler):
 def main() -> int:
     if "TEST_DATABASE_URL" not in os.environ:
         sys.exit("Run it with a PostgreSQL: python tests/with_postgres.py python -m benchmarks.webhook")
-    peer = [str(peer_python(PEER)), str(ROOT / "benchmarks" / "peers" / "django_clerk_users_site.py")]
+    peer = [str(peer_python(PEER, minimum=(3, 12))), str(ROOT / "benchmarks" / "peers" / "django_clerk_users_site.py")]
     clerk = Clerk()
     ours = Site(
         [sys.executable, "-m", "benchmarks.webhook_site"], "bench_ours", DJANGO_SETTINGS_MODULE="benchmarks.settings"
