@@ -8,25 +8,22 @@ The peer is measured as it ships, asking a Clerk on this machine for each user, 
 
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
-from pathlib import Path
 from statistics import median
 from threading import Thread
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
-import psycopg
 from svix.webhooks import Webhook
 
 from benchmarks.environment import peer_python
 from benchmarks.figures import Figure, report
+from benchmarks.serving import Message
+from benchmarks.site import ROOT, Site
 
-ROOT = Path(__file__).resolve().parent.parent
 SECRET = "whsec_YmVuY2htYXJrcy1vbmx5LXNpZ25pbmctc2VjcmV0LTE="
 PEER = "django-clerk-users"
 USERS = 100
@@ -35,37 +32,14 @@ BATCH = 30
 TRANSACTION_CONTROL = 2  # BEGIN and COMMIT
 NOT_COUNTED = "besides BEGIN and COMMIT"
 
-Message = dict[str, Any]
 
-
-class Site:
-    """A process with a database of its own, fed with messages."""
+class WebhookSite(Site):
+    """Keeps the seconds of each batch."""
 
     def __init__(self, command: list[str], database: str, **environment: str) -> None:
-        url = urlsplit(os.environ["TEST_DATABASE_URL"])
-        with psycopg.connect(urlunsplit(url), autocommit=True) as connection:
-            connection.execute(f"DROP DATABASE IF EXISTS {database}")
-            connection.execute(f"CREATE DATABASE {database}")
-        environment |= {
-            "TEST_DATABASE_URL": urlunsplit(url._replace(path=f"/{database}")),
-            "BENCHMARK_WEBHOOK_SECRET": SECRET,
-        }
-        self.process = subprocess.Popen(
-            command, env=os.environ | environment, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
+        super().__init__(command, database, BENCHMARK_WEBHOOK_SECRET=SECRET, **environment)
         self.applied: list[float] = []
         self.duplicates: list[float] = []
-
-    def post(self, messages: list[Message]) -> dict[str, Any]:
-        assert self.process.stdin
-        assert self.process.stdout
-        self.process.stdin.write(json.dumps(messages) + "\n")
-        self.process.stdin.flush()
-        answer: dict[str, Any] = json.loads(self.process.stdout.readline())
-        return answer
-
-    def close(self) -> None:
-        self.process.communicate()
 
 
 class Clerk(ThreadingHTTPServer):
@@ -98,11 +72,10 @@ def main() -> int:
         sys.exit("Run it with a PostgreSQL: python tests/with_postgres.py python -m benchmarks.webhook")
     peer = [str(peer_python(PEER, minimum=(3, 12))), str(ROOT / "benchmarks" / "peers" / "django_clerk_users_site.py")]
     clerk = Clerk()
-    ours = Site(
-        [sys.executable, "-m", "benchmarks.webhook_site"], "bench_ours", DJANGO_SETTINGS_MODULE="benchmarks.settings"
-    )
-    theirs = Site([*peer, "bench_theirs"], "bench_theirs", BENCHMARK_CLERK_API=clerk.url)
-    spared = Site([*peer, "bench_spared"], "bench_spared")
+    command = [sys.executable, "-m", "benchmarks.webhook_site"]
+    ours = WebhookSite(command, "bench_ours", DJANGO_SETTINGS_MODULE="benchmarks.settings")
+    theirs = WebhookSite(peer, "bench_theirs", BENCHMARK_CLERK_API=clerk.url)
+    spared = WebhookSite(peer, "bench_spared")
     sites = {"ManagerOS": ours, PEER: theirs, f"{PEER}, spared its network": spared}
     try:
         queries = compare(list(sites.values()), clerk)
@@ -124,20 +97,20 @@ def main() -> int:
     )
 
 
-def compare(sites: list[Site], clerk: Clerk) -> dict[Site, tuple[int, int]]:
+def compare(sites: list[WebhookSite], clerk: Clerk) -> dict[WebhookSite, tuple[int, int]]:
     """Feed all sites the same, in turns; returns how many queries an applied event takes, and a duplicate."""
     messages = the_messages(clerk)
     created = [next(messages) for _ in range(USERS)]
     for site in sites:
-        site.post(created)
+        site.feed(created)
     for _ in range(BATCHES):
         batch = [next(messages) for _ in range(BATCH)]
         for site in sites:
-            site.applied.append(site.post(batch)["seconds"])
+            site.applied.append(site.feed(batch)["seconds"])
         for site in sites:
-            site.duplicates.append(site.post(batch)["seconds"])
+            site.duplicates.append(site.feed(batch)["seconds"])
     last = [next(messages)]
-    return {site: (site.post(last)["queries"], site.post(last)["queries"]) for site in sites}
+    return {site: (site.feed(last)["queries"], site.feed(last)["queries"]) for site in sites}
 
 
 def the_messages(clerk: Clerk) -> Iterator[Message]:

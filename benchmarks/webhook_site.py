@@ -4,7 +4,7 @@ from functools import partial
 
 import django
 
-from benchmarks.events import serve
+from benchmarks.serving import Message, serve
 
 
 def main() -> None:
@@ -18,7 +18,8 @@ def main() -> None:
     call_command("migrate", verbosity=0)
     client = Client()
 
-    def send(body: bytes, headers: dict[str, str]) -> int:
+    def send(message: Message) -> int:
+        body, headers = message["body"].encode(), message["headers"]
         answer = client.post("/webhooks/clerk/", data=body, content_type="application/json", headers=headers)
         return answer.status_code
 

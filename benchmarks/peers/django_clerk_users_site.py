@@ -11,34 +11,23 @@ import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import django
 import httpx
 from django.conf import settings
-from events import serve
+from serving import Message, postgresql, serve
 
 SECRET = os.environ["BENCHMARK_WEBHOOK_SECRET"]
 
 
-def main(database: str) -> None:
-    url = urlsplit(os.environ["TEST_DATABASE_URL"])
+def main() -> None:
     settings.configure(
         SECRET_KEY="benchmark",
         ALLOWED_HOSTS=["testserver"],
         ROOT_URLCONF=__name__,
-        DATABASES={
-            "default": {
-                "ENGINE": "django.db.backends.postgresql",
-                "NAME": database,
-                "USER": url.username,
-                "PASSWORD": url.password or "",
-                "HOST": unquote(url.netloc.rpartition("@")[2].partition(":")[0]),
-                "PORT": url.port or "",
-            }
-        },
+        DATABASES={"default": postgresql(os.environ["TEST_DATABASE_URL"])},
         INSTALLED_APPS=["django.contrib.auth", "django.contrib.contenttypes", "django_clerk_users"],
         # Room for every message id: with Django's 300 entries it would forget what it has to deduplicate.
         CACHES={
@@ -77,7 +66,8 @@ def main(database: str) -> None:
         transport._client = httpx.Client(transport=httpx.MockTransport(remembered))
     client = Client()
 
-    def send(body: bytes, headers: dict[str, str]) -> int:
+    def send(message: Message) -> int:
+        body, headers = message["body"].encode(), message["headers"]
         data = json.loads(body)["data"]
         users[data["id"]] = data
         answer = client.post("/webhooks/clerk/", data=body, content_type="application/json", headers=headers)
@@ -102,4 +92,4 @@ def __getattr__(name: str) -> Any:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main()
