@@ -17,7 +17,7 @@ from pathlib import Path
 from benchmarks.figures import GATHERED_IN, gathered
 from benchmarks.table import Outcome, machine, table, write
 
-BENCHMARKS = ("read_path", "sync_marking", "sync_delivery", "people_search", "webhook")
+BENCHMARKS = ("read_path", "who_is_this", "sync_marking", "sync_delivery", "people_search", "webhook")
 README = Path(__file__).with_name("README.md")
 
 
