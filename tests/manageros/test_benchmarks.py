@@ -28,6 +28,14 @@ def test_unknown_name_is_refused() -> None:
         main(["nothing"])
 
 
+def test_crash_is_listed_and_fails_the_run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("benchmarks.__main__.BENCHMARKS", ("no_such_module", "nor_this"))
+
+    assert main([]) == 1
+    crashes = [line for line in capfd.readouterr().out.splitlines() if "CRASHED" in line]
+    assert [line.split()[1] for line in crashes] == ["no_such_module", "nor_this"]
+
+
 @pytest.mark.parametrize(
     ("figure", "bar", "verdict"),
     [
