@@ -43,7 +43,7 @@ from tests.instance import ClerkInstance
 from tests.redis import RedisServer
 
 ROUNDS = 40
-PAGE_TURNS, PAGES = 100, 20
+PAGE_TURNS, PAGES = 250, 20
 
 OURS = "clerk_sync.middleware.ClerkSessionMiddleware"
 NOBODY_READS = "benchmarks.page_site.SomebodyMiddleware"
