@@ -72,10 +72,14 @@ class ObservedQuerySet(models.QuerySet[M]):
             return created
 
     def _in_conflict(self, objs: list[M], unique_fields: Collection[str]) -> Iterator[models.QuerySet[M]]:
-        """The rows that an upsert of these will update, and perhaps a few more: each field is compared by itself."""
+        """The rows that an upsert of these will update, and perhaps a few more: each field is compared by itself.
+
+        A row that another transaction inserts before the upsert's own statement is not among them.
+        """
+        columns = [self.model._meta.get_field(name).attname for name in unique_fields]  # type: ignore[union-attr]
         for start in range(0, len(objs), UPSERT_CHUNK):
             chunk = objs[start : start + UPSERT_CHUNK]
-            values = {f"{name}__in": {getattr(obj, name) for obj in chunk} for name in unique_fields}
+            values = {f"{name}__in": {getattr(obj, name) for obj in chunk} for name in columns}
             yield self.model._base_manager.using(self.db).filter(**values)
 
     def delete(self) -> tuple[int, dict[str, int]]:

@@ -15,7 +15,7 @@ from threading import Event
 from typing import Any
 
 from django.conf import settings
-from django.db import transaction
+from django.db import OperationalError, transaction
 from django.db.models import Min
 from django.utils import timezone
 
@@ -71,9 +71,6 @@ class Job:
     row: MetadataSync
     metadata: Metadata
     digest: str
-
-    def finish(self, claims_after: int | None) -> bool:
-        return self.row.finish(self.digest, claims_after)
 
 
 Delivered = tuple[Job, dict[str, Any]]  # with the Clerk user as the call returned them
@@ -179,15 +176,15 @@ class _Run:
             return
         # Answers that come within a tick share a transaction.
         done, _ = wait(self.calls, timeout=None if seconds is None else min(seconds, TICK))
-        delivered = []
-        for future in done:
-            job = self.calls.pop(future)
-            try:
-                delivered.append((job, future.result()))
-            except ClerkError as error:
-                self._settle_error(job, error)
-        if delivered:
+        answers = [(self.calls.pop(future), future) for future in done]
+        if delivered := [(job, future.result()) for job, future in answers if future.exception() is None]:
             self._settle_successes(delivered)
+        for job, future in answers:
+            error = future.exception()
+            if isinstance(error, ClerkError):
+                self._settle_error(job, error)
+            elif error is not None:
+                raise error
         if done:
             self.on_progress(self.outcome)
 
@@ -279,14 +276,34 @@ def settle_successes(delivered: Collection[Delivered]) -> set[str]:
     One transaction serves them all, but for rows that somebody else has locked: whoever waits for those while holding
     others could be waited for in turn, by a change of both.
     """
-    answers = {job.row.pk: (job, user.get("updated_at")) for job, user in delivered}
     with transaction.atomic(durable=True):
-        rows = MetadataSync.objects.filter(pk__in=answers).select_for_update(skip_locked=True)
-        free = set(rows.values_list("pk", flat=True))
-        finished = {pk: after for pk, (job, after) in answers.items() if pk in free and job.finish(after)}
-    finished |= {pk: after for pk, (job, after) in answers.items() if pk not in free and job.finish(after)}
-    announce_delivered(finished)
-    return set(finished)
+        rows = MetadataSync.objects.filter(pk__in={job.row.pk for job, _ in delivered})
+        free = set(rows.select_for_update(skip_locked=True).values_list("pk", flat=True))
+        final = _finish([each for each in delivered if each[0].row.pk in free])
+    announce_delivered(final)
+    for job, user in delivered:
+        if job.row.pk not in free:
+            try:
+                late = _finish([(job, user)])
+            except OperationalError as error:
+                logger.warning("Metadata sync of %s is done again when its lease ends: %s", job.row.pk, error)
+            else:
+                announce_delivered(late)
+                final |= late
+    return set(final)
+
+
+def _finish(delivered: Collection[Delivered]) -> dict[str, int | None]:
+    """When Clerk took each delivery that is final (ms), by user. A row whose lease ended during its call may be here
+    twice: the second then finds its lease lost, and has the row delivered again."""
+    final: dict[str, int | None] = {}
+    for job, user in delivered:
+        claims_after = user.get("updated_at")
+        if job.row.finish(job.digest, claims_after):
+            final[job.row.pk] = claims_after
+        else:
+            final.pop(job.row.pk, None)
+    return final
 
 
 def settle_error(job: Job, error: ClerkError) -> bool:

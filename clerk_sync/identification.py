@@ -163,7 +163,7 @@ class Identification:
     # --- Cookies: the decision is handshake.decide's; here are its request and its network
 
     def _claims_from_cookies(self) -> SessionClaims:
-        # What Clerk adds to an address can change what cookies come to; nothing else that changes within a minute can.
+        # While the token lives, only what Clerk adds to an address changes what the same cookies come to.
         known = site_verifier().recall(self.request.META.get("HTTP_COOKIE", ""))
         if known is not None and "__clerk_" not in self.request.META.get("QUERY_STRING", ""):
             self.place = Place.COOKIE

@@ -17,7 +17,7 @@ from django.db.models import F, Subquery
 from django.utils import timezone
 
 from clerk_sync.clerk_user import ID_LENGTH, ClerkUser, MalformedPayloadError, parse_id
-from clerk_sync.freshness import end_session
+from clerk_sync.freshness import announce_signed_out, announce_stale, end_session, remember_ended
 from clerk_sync.mirror import Outcome as MirrorOutcome
 from clerk_sync.mirror import apply_deletion, apply_user, find_held
 from clerk_sync.models import WebhookEvent
@@ -111,12 +111,24 @@ def _process(delivery: Delivery, *, even_if_processed: bool = False) -> Outcome 
         held = find_held(clerk_user, earlier_outcome=Subquery(same.values("outcome")))
     earlier = held["earlier_outcome"] if held else same.values_list("outcome", flat=True).first()
     if earlier not in {None, Outcome.FAILED} and not even_if_processed:
+        _announce_again(delivery, held)
         return None
     # No savepoint inside a caller's transaction: OvertakenError has to roll all of it back anyway.
     with transaction.atomic(savepoint=False):
         outcome = _mirrored(apply_user(clerk_user, held).outcome) if clerk_user else _apply(delivery)
         _record(delivery, outcome, earlier)
     return outcome
+
+
+def _announce_again(delivery: Delivery, held: Mapping[str, Any] | None) -> None:
+    """Say once more who is out. Svix repeats what was not answered, and whoever did not live to answer may not have
+    lived to say it: it follows the commit."""
+    if delivery.type in SESSION_OVER:
+        remember_ended(parse_id(delivery.data))
+    elif delivery.type == USER_DELETED or (held and not held["is_active"]):
+        announce_signed_out(parse_id(delivery.data))
+    elif held:
+        announce_stale([parse_id(delivery.data)])
 
 
 def _apply(delivery: Delivery) -> Outcome:

@@ -90,8 +90,10 @@ class PublishedKeys:
             logger.warning("The keys of %s could not be fetched: %s", self.url, error)
             tally.jwks_fetches.count("failed")
         else:
-            self.generation += _numbers(keys) != _numbers(self._keys)
+            are_others = _numbers(keys) != _numbers(self._keys)
             self._keys, self._fetched_at = keys, time.monotonic()
+            # After the keys: what is verified with the former ones until now is forgotten with their generation.
+            self.generation += are_others
             tally.jwks_fetches.count("fetched")
         finally:
             with self._lock:

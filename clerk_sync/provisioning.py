@@ -52,8 +52,9 @@ def provision(clerk_user_id: str) -> User:
     try:
         mirrored = mirror_user(_fetch(clerk_user_id))
     except backend_api.Permanent as error:
-        with cache_errors_logged():
-            cache.set(unknown, 1, UNKNOWN_FOR)
+        if error.status == 404:
+            with cache_errors_logged():
+                cache.set(unknown, 1, UNKNOWN_FOR)
         raise UnknownClerkUser(clerk_user_id) from error
     except backend_api.Retryable as error:
         raise ClerkUnavailable(str(error), retry_after=error.retry_after or RETRY_AFTER) from error

@@ -1,5 +1,6 @@
 """From a token to its claims: whether this site's instance signed it, and whether it opens this site from there."""
 
+import os
 import threading
 import time
 from enum import Enum
@@ -96,12 +97,14 @@ def verifier(issuer: str, pem: str) -> "Verifier":
     return Verifier(issuer, PemKey(pem) if pem else published_keys(issuer))
 
 
-def on_setting_changed(**kwargs: Any) -> None:
+def forget_verifiers(**kwargs: Any) -> None:
     site_verifier.cache_clear()
     verifier.cache_clear()
 
 
-setting_changed.connect(on_setting_changed, dispatch_uid="clerk_sync.tokens")
+setting_changed.connect(forget_verifiers, dispatch_uid="clerk_sync.tokens")
+# They hold the parent's keys, which may wait for a fetch whose thread the child does not have.
+os.register_at_fork(after_in_child=forget_verifiers)
 
 
 class PemKey:
@@ -179,10 +182,14 @@ class Verifier:
         return signed_content(token, self._keys)
 
     def recall(self, cookie_header: str) -> SessionClaims | None:
-        """Whose session these cookies were found to be of, if they were and it is still valid."""
+        """Whose session these cookies were found to be of, if they were and the token has not expired.
+
+        Not within the leeway: which of two tokens is chosen may depend on whether one has expired.
+        """
         if self._generation != self._keys.generation:
             self.forget()
-        return self._cookies.get(cookie_header)
+        claims = self._cookies.get(cookie_header)
+        return claims if claims is not None and time.time() < claims.expires_at else None
 
     def remember(self, cookie_header: str, token: str, claims: SessionClaims) -> None:
         """That these cookies come to the claims of `token`, which is one of them, for as long as those are kept."""

@@ -33,8 +33,8 @@ SVIX_ID = re.compile(r"[\x21-\x7e]{1,255}")
 # base64 with foreign characters or stray bits), so that several headers would pass as one signed message.
 TIMESTAMP = re.compile(r"[1-9][0-9]{0,11}")
 SIGNATURE = re.compile(r"v1,[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=")
-# Seconds. Svix gives a delivery up after 15, and what comes before and after the database is short.
-DATABASE_DEADLINE = 12.0
+# Seconds. Svix gives a delivery up after 15, and making a connection may take 5 more.
+DATABASE_DEADLINE = 9.0
 # Seconds. Svix has a schedule of its own; this is for whoever else asks.
 RETRY_AFTER = 30
 

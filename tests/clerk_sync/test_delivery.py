@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from threading import Event
+from typing import Any
 
 import pytest
 import requests
@@ -15,9 +16,10 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from accounts.models import Membership, Role
+from clerk_sync import backend_api
 from clerk_sync.delivery import MAX_ATTEMPTS, claim, deliver, lease_time, settle_successes
 from clerk_sync.delivery import call as call_clerk
-from clerk_sync.metadata import NO_METADATA
+from clerk_sync.metadata import NO_METADATA, Metadata
 from clerk_sync.models import DeliveryState, MetadataSync, Priority
 from clerk_sync.sync import sync_user_data_to_clerk
 from tests.accounts.factories import a_member, a_person, a_user, an_organization
@@ -303,6 +305,42 @@ def test_a_worker_whose_lease_ended_has_its_late_write_repaired(
     deliver(patience=0)
 
     assert clerk_api.metadata["user_member"]["role"] == "admin"
+
+
+def test_both_answers_of_a_lease_that_ended_during_its_call_count(
+    member: Membership, clerk_api: MetadataApi, now: time_machine.Traveller
+) -> None:
+    late = claim(1).jobs[0]
+    now.shift(lease_time())
+    member.role = Role.ADMIN
+    member.save()
+    newer = claim(1).jobs[0]
+    answers = [(newer, call_clerk(newer)), (late, call_clerk(late))]
+    assert clerk_api.metadata["user_member"]["role"] == "member"
+
+    assert not settle_successes(answers)
+    now.shift(1)
+    deliver(patience=0)
+
+    assert (row().state, clerk_api.metadata["user_member"]["role"]) == (State.SYNCED, "admin")
+
+
+def test_answers_are_recorded_though_one_call_broke(
+    member: Membership, clerk_api: MetadataApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a_member(member.organization, user=a_user(clerk_user_id="user_broken"))
+    whole = backend_api.merge_public_metadata
+
+    def broken(clerk_user_id: str, metadata: Metadata) -> dict[str, Any]:
+        if clerk_user_id == "user_broken":
+            raise RuntimeError
+        return whole(clerk_user_id, metadata)
+
+    monkeypatch.setattr(backend_api, "merge_public_metadata", broken)
+    with pytest.raises(RuntimeError):
+        deliver(patience=0)
+
+    assert row().state == State.SYNCED
 
 
 @pytest.mark.postgresql

@@ -13,14 +13,16 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
+from unittest.mock import patch
 from urllib.parse import quote
 
 import pytest
+from django.core.cache import cache
 from django.db import DEFAULT_DB_ALIAS, close_old_connections, connection, connections, transaction
 from django.db.models.signals import post_save
 
 from accounts.models import User
-from clerk_sync import webhooks
+from clerk_sync import deadline, freshness, webhooks
 from clerk_sync.models import WebhookEvent
 from tests.clerk_sync.payloads import NOW, clerk_user, event
 from tests.clerk_sync.test_webhook_events import APPLIED, DUPLICATE, deliver
@@ -172,11 +174,32 @@ class TestDatabaseGoesAway:
         assert deliver(event("user.updated", clerk_user(updated_at=NOW + 1, first_name="New")), "msg_2") == APPLIED
 
 
-class HangingProxy:
-    """Between the site and PostgreSQL: passes everything on until something is written, and from then on nothing."""
+@pytest.mark.parametrize(
+    "body",
+    [
+        event("session.ended", {"id": "sess_1", "user_id": "user_1"}),
+        event("user.updated", clerk_user("user_1", banned=True)),
+        event("user.deleted", {"id": "user_1", "deleted": True}),
+    ],
+    ids=lambda body: body["type"],
+)
+def test_who_is_out_is_said_again_to_whoever_sends_again(body: dict[str, Any], ada: User) -> None:
+    """The commit arrived, and whoever waited for its answer did not live to announce it."""
+    assert deliver(body) == APPLIED
+    cache.clear()
 
-    def __init__(self, host: str, port: str) -> None:
-        self.server = (host, port)
+    assert deliver(body) == DUPLICATE
+
+    judged = freshness.judge("user_1", session_id="sess_1", organization_id=None, assembled_at=int(time.time()))
+    assert judged.verdict is freshness.Verdict.SIGNED_OUT
+
+
+class HangingProxy:
+    """Between the site and PostgreSQL: connections can be made, and from one that `hangs` nothing is passed on."""
+
+    def __init__(self, hangs: Callable[[bytes], bool]) -> None:
+        config = connections.settings[DEFAULT_DB_ALIAS]
+        self.host, self.server_port, self.hangs = config["HOST"], int(config["PORT"] or 5432), hangs
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.port = self.listener.getsockname()[1]
         self.sockets = [self.listener]
@@ -188,20 +211,19 @@ class HangingProxy:
                 client, _ = self.listener.accept()
                 server = self.connected()
                 self.sockets += [client, server]
-                Thread(target=self.pass_on, args=(client, server, b"INSERT INTO"), daemon=True).start()
-                Thread(target=self.pass_on, args=(server, client, None), daemon=True).start()
+                Thread(target=self.pass_on, args=(client, server, self.hangs), daemon=True).start()
+                Thread(target=self.pass_on, args=(server, client, lambda data: False), daemon=True).start()
 
     def connected(self) -> socket.socket:
-        host, port = self.server
-        if not host.startswith("/"):
-            return socket.create_connection((host, int(port or 5432)))
+        if not self.host.startswith("/"):
+            return socket.create_connection((self.host, self.server_port))
         connection = socket.socket(socket.AF_UNIX)
-        connection.connect(f"{host}/.s.PGSQL.{port or 5432}")
+        connection.connect(f"{self.host}/.s.PGSQL.{self.server_port}")
         return connection
 
-    def pass_on(self, source: socket.socket, target: socket.socket, until: bytes | None) -> None:
+    def pass_on(self, source: socket.socket, target: socket.socket, hangs: Callable[[bytes], bool]) -> None:
         with suppress(OSError):
-            while (data := source.recv(65536)) and not (until and until in data):
+            while (data := source.recv(65536)) and not hangs(data):
                 target.sendall(data)
 
     def close(self) -> None:
@@ -211,30 +233,64 @@ class HangingProxy:
             each.close()
 
 
+@contextmanager
+def through_proxy(hangs: Callable[[bytes], bool]) -> Iterator[ThreadPoolExecutor]:
+    """A thread with the site's connection as in production, by way of a server that hangs. The deadline is a second."""
+    proxy = HangingProxy(hangs)
+    there = {"HOST": "127.0.0.1", "PORT": str(proxy.port), "CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}
+    try:
+        with (
+            patch.object(webhooks, "DATABASE_DEADLINE", 1.0),
+            patch.dict(connections.settings[DEFAULT_DB_ALIAS], there),
+            ThreadPoolExecutor(1) as thread,
+        ):
+            yield thread
+            thread.submit(connections.close_all).result(30)
+    finally:
+        proxy.close()
+
+
+def timed(body: dict[str, Any], svix_id: str) -> tuple[int, float]:
+    close_old_connections()  # as every request does first
+    started = time.monotonic()
+    return deliver(body, svix_id)[0], time.monotonic() - started
+
+
 @pytest.mark.postgresql
-def test_database_that_hangs_is_answered_503_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As a server whose machine was suspended: connections stand, and nothing is answered."""
-    config = connections.settings[DEFAULT_DB_ALIAS]
-    proxy = HangingProxy(config["HOST"], config["PORT"])
+def test_database_that_hangs_in_the_middle_is_answered_503_in_time() -> None:
     body = event("user.created", clerk_user())
 
-    def receive() -> tuple[int, float]:
-        started = time.monotonic()
-        try:
-            return deliver(body)[0], time.monotonic() - started
-        finally:
-            connection.close()
-
-    with monkeypatch.context() as patch, ThreadPoolExecutor(1) as thread:
-        patch.setattr(webhooks, "DATABASE_DEADLINE", 1.0)
-        patch.setitem(config, "HOST", "127.0.0.1")
-        patch.setitem(config, "PORT", str(proxy.port))
-        status, took = thread.submit(receive).result(30)
-    proxy.close()
+    with through_proxy(lambda data: b"INSERT INTO" in data) as thread:
+        status, took = thread.submit(timed, body, "msg_1").result(30)
 
     assert (status, 1.0 <= took < 5) == (503, True)
     assert not WebhookEvent.objects.exists()
     assert deliver(body) == APPLIED
+
+
+@pytest.mark.postgresql
+def test_database_that_hangs_between_two_requests_is_answered_503_in_time() -> None:
+    """Django finds the connection that it kept to be lost, and makes another, which hangs in its turn."""
+    hanging = Event()
+    update = event("user.updated", clerk_user(updated_at=NOW + 1))
+
+    with through_proxy(lambda data: hanging.is_set() and data[:1] in b"QPB") as thread:
+        assert thread.submit(timed, event("user.created", clerk_user()), "msg_1").result(30)[0] == 200
+        hanging.set()
+        status, took = thread.submit(timed, update, "msg_2").result(30)
+
+    assert (status, 1.0 <= took < 5) == (503, True)
+    assert deliver(update, "msg_2") == APPLIED
+
+
+@pytest.mark.postgresql
+def test_deadline_cuts_nothing_once_the_work_has_ended() -> None:
+    connection.ensure_connection()
+    with deadline.database_deadline(0.1):
+        pass
+    time.sleep(0.3)
+
+    assert not User.objects.exists()
 
 
 @pytest.mark.postgresql
