@@ -63,6 +63,16 @@ def test_user_whom_clerk_does_not_know_is_unknown(settings: Settings, clerk_api:
 
 
 @pytest.mark.django_db
+def test_other_refusals_of_clerks_are_not_remembered(settings: Settings, clerk_api: responses.RequestsMock) -> None:
+    clerk_api.get(url(settings), json={"errors": []}, status=422)
+    with pytest.raises(UnknownClerkUser):
+        provision("user_ada")
+    clerk_api.replace(responses.GET, url(settings), json=clerk_user())
+
+    assert provision("user_ada").clerk_user_id == "user_ada"
+
+
+@pytest.mark.django_db
 def test_user_deleted_at_clerk_stays_unknown_and_clerk_is_not_asked(clerk_api: responses.RequestsMock) -> None:
     mirror_deleted_user("user_ada", datetime.now(UTC))
 
