@@ -23,7 +23,7 @@ from clerk_sync.refusals import IdentityUnavailable, Reason, Refusal, TokenRefus
 from clerk_sync.session_claims import SessionClaims
 from clerk_sync.strict_jwt import unverified_payload
 from clerk_sync.tokens import Place, admit, site_verifier, verify
-from clerk_sync.users import Identity, claims_are_stale, identified
+from clerk_sync.users import RENEWABLE, Identity, identified
 
 logger = logging.getLogger(__name__)
 
@@ -78,15 +78,23 @@ class Identification:
             return self._user
         if self._interruption is None:
             try:
-                self._user = self._found()
+                identity = self._identity()
+            except TokenRefused as refused:
+                self.refusal = refused.refusal
+                tally.tokens.count(refused.refusal.reason.value)
+                return self._found(ANONYMOUS)
             except (GoToClerk, IdentityUnavailable) as interruption:
+                tally.tokens.count("handshake" if isinstance(interruption, GoToClerk) else "unavailable")
                 # Kept, because the page that says so asks again, and Clerk need not be.
                 self._interruption = interruption
             else:
-                # From here on the value itself, which templates read in half the time of the lazy one.
-                self.request.manageros_user = self._user  # type: ignore[attr-defined]
-                self.request.identity_queries = self.queries  # type: ignore[attr-defined]
-                return self._user
+                self.account = identity.account
+                if identity.user.actor is not None:
+                    current_actor.set(identity.user.actor)
+                tally.tokens.count("accepted")
+                if identity.user.fallback_reason is not None:
+                    tally.fallbacks.count(identity.user.fallback_reason)
+                return self._found(identity.user)
         if self.may_interrupt:
             raise self._interruption
         return ANONYMOUS
@@ -131,28 +139,23 @@ class Identification:
         self.queries += 1
         return execute(*args)
 
-    def _found(self) -> ManagerOSUser:
-        try:
-            identity = self._identity()
-        except TokenRefused as refused:
-            self.refusal = refused.refusal
-            tally.tokens.count(refused.refusal.reason.value)
-            return ANONYMOUS
-        except (GoToClerk, IdentityUnavailable) as interruption:
-            tally.tokens.count("handshake" if isinstance(interruption, GoToClerk) else "unavailable")
-            raise
-        self.account = identity.account
-        current_actor.set(identity.user.actor or "")
-        tally.tokens.count("accepted")
-        if identity.user.fallback_reason is not None:
-            tally.fallbacks.count(identity.user.fallback_reason)
-        return identity.user
+    def _found(self, user: ManagerOSUser) -> ManagerOSUser:
+        self._user = user
+        # From here on the value itself, which templates read in half the time of the lazy one.
+        self.request.manageros_user = user  # type: ignore[attr-defined]
+        self.request.identity_queries = self.queries  # type: ignore[attr-defined]
+        return user
 
     def _identity(self) -> Identity:
-        authorization = self.request.META.get("HTTP_AUTHORIZATION")
-        token = None if authorization is None else credentials(authorization)
+        meta = self.request.META
+        token = credentials(meta["HTTP_AUTHORIZATION"]) if "HTTP_AUTHORIZATION" in meta else None
         if token is None:
-            return identified(self._claims_from_cookies(), watching=self._counting)
+            # While the token lives, only what Clerk adds to an address changes what the same cookies come to.
+            known = site_verifier().recall(meta.get("HTTP_COOKIE", ""))
+            if known is None or "__clerk_" in meta.get("QUERY_STRING", ""):
+                return identified(self._claims_from_cookies(), watching=self._counting)
+            self.place = Place.COOKIE
+            return identified(known, watching=self._counting)
         self.place = Place.HEADER
         if not token:
             raise TokenRefused(Reason.AUTHORIZATION_MALFORMED)
@@ -163,11 +166,6 @@ class Identification:
     # --- Cookies: the decision is handshake.decide's; here are its request and its network
 
     def _claims_from_cookies(self) -> SessionClaims:
-        # While the token lives, only what Clerk adds to an address changes what the same cookies come to.
-        known = site_verifier().recall(self.request.META.get("HTTP_COOKIE", ""))
-        if known is not None and "__clerk_" not in self.request.META.get("QUERY_STRING", ""):
-            self.place = Place.COOKIE
-            return known
         instance = clerk_instance()
         present: Mapping[str, str] = self.request.COOKIES
         payload = self._handshake_payload(instance)
@@ -306,7 +304,7 @@ class Identification:
         if self._user.is_authenticated:
             # A shared cache may store what does not forbid it, and not every one heeds Vary: Cookie.
             response.headers.setdefault("Cache-Control", "private")
-        if claims_are_stale(self._user):
+        if self._user.fallback_reason in RENEWABLE:
             response.headers[CLAIMS_HEADER] = "stale"
         if self._user.is_authenticated and self.request.method not in SAFE_METHODS:
             logger.info(

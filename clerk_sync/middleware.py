@@ -6,9 +6,10 @@ from typing import Any
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
-from django.utils.functional import SimpleLazyObject
+from django.utils.functional import SimpleLazyObject, empty
 
 from accounts.access import NotSignedIn
+from accounts.identity import ManagerOSUser
 from accounts.impersonation import current_actor
 from clerk_sync import cookies
 from clerk_sync.identification import GoToClerk, Identification, credentials
@@ -17,6 +18,15 @@ from clerk_sync.refusals import IdentityUnavailable, Reason
 from clerk_sync.responses import unauthorized, unavailable
 
 NOBODY = AnonymousUser()
+
+
+class LazyUser(SimpleLazyObject):  # type: ignore[type-arg]  # which is generic in its stubs alone
+    """Made for every request, and asked by nearly every one: without what Django's class does for any object at all."""
+
+    def __init__(self, find: Callable[[], ManagerOSUser]) -> None:
+        vars(self).update(_setupfunc=find, _wrapped=empty)
+
+    __getattribute__ = object.__getattribute__
 
 
 class ClerkSessionMiddleware:
@@ -35,14 +45,18 @@ class ClerkSessionMiddleware:
         if self.is_async:
             return self._answer_async(request)
         identification = attach(request)
-        response = early_answer(request) if comes_from_clerk(request) else None
+        response = None
+        if "__clerk_" in request.META.get("QUERY_STRING", "") and comes_from_clerk(request):
+            response = early_answer(request)
         response = response or self.get_response(request)
         identification.finish(response)
         return response
 
     async def _answer_async(self, request: Any) -> HttpResponseBase:
         identification = attach(request)
-        response = await sync_to_async(early_answer)(request) if comes_from_clerk(request) else None
+        response = None
+        if "__clerk_" in request.META.get("QUERY_STRING", "") and comes_from_clerk(request):
+            response = await sync_to_async(early_answer)(request)
         response = response or await self.get_response(request)
         identification.finish(response)
         return response
@@ -65,7 +79,7 @@ def attach(request: Any) -> Identification:
     # Behind AuthenticationMiddleware it is whoever signed in with a password.
     identification = Identification(request, getattr(request, "user", NOBODY))
     request.identification = identification
-    request.manageros_user = SimpleLazyObject(identification.find)
+    request.manageros_user = LazyUser(identification.find)
     request.amanageros_user = identification.auser
     request.user = SimpleLazyObject(identification.request_user)
     request.auser = identification.arequest_user
@@ -78,8 +92,7 @@ def attach(request: Any) -> Identification:
 def comes_from_clerk(request: HttpRequest) -> bool:
     """Whether a development instance just sent the browser here: its parameters must not stay in the address."""
     return (
-        "__clerk_" in request.META.get("QUERY_STRING", "")
-        and request.method == "GET"
+        request.method == "GET"
         and not clerk_instance().is_production
         and not request.GET.keys().isdisjoint({cookies.HANDSHAKE, cookies.DEV_BROWSER})
     )

@@ -129,23 +129,23 @@ class ClaimsCache:
     """Claims by the text that they were read from, each for as long as they are valid. The oldest make room."""
 
     def __init__(self) -> None:
-        self._kept: dict[str, SessionClaims] = {}
+        self.kept: dict[str, SessionClaims] = {}
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
-        return len(self._kept)
+        return len(self.kept)
 
     def get(self, text: str) -> SessionClaims | None:
-        claims = self._kept.get(text)
+        claims = self.kept.get(text)
         return claims if claims is not None and time.time() <= claims.expires_at + LEEWAY else None
 
     def keep(self, text: str, claims: SessionClaims) -> None:
         if len(text) > MAX_CACHED_BYTES:
             return
         with self._lock:
-            while len(self._kept) >= MAX_CACHED:
-                self._kept.pop(next(iter(self._kept)), None)
-            self._kept[text] = claims
+            while len(self.kept) >= MAX_CACHED:
+                self.kept.pop(next(iter(self.kept)), None)
+            self.kept[text] = claims
 
 
 class Verifier:
@@ -188,7 +188,7 @@ class Verifier:
         """
         if self._generation != self._keys.generation:
             self.forget()
-        claims = self._cookies.get(cookie_header)
+        claims = self._cookies.kept.get(cookie_header)
         return claims if claims is not None and time.time() < claims.expires_at else None
 
     def remember(self, cookie_header: str, token: str, claims: SessionClaims) -> None:

@@ -77,7 +77,7 @@ def identified(claims: SessionClaims, *, watching: Watching = nullcontext) -> Id
             if freshness.is_signed_out(claims.clerk_user_id, claims.session_id):
                 raise TokenRefused(Reason.SESSION_ENDED)
             return carried
-    if outlives_what_is_remembered(claims):
+    if time.time() - claims.issued_at > BELIEVED_FOR:
         return _from_database(claims, "claims_stale")
     judged = freshness.judge(
         claims.clerk_user_id,
@@ -95,10 +95,6 @@ def identified(claims: SessionClaims, *, watching: Watching = nullcontext) -> Id
     if judged.stamps is not None and identity.user.organization_id == carried.user.organization_id:
         _remember_if_delivered(identity, judged.stamps)
     return identity
-
-
-def outlives_what_is_remembered(claims: SessionClaims) -> bool:
-    return time.time() - claims.issued_at > BELIEVED_FOR
 
 
 # --- From the claims

@@ -19,7 +19,7 @@ from clerk_sync.refusals import IdentityUnavailable, Reason, TokenRefused
 from clerk_sync.session_claims import Kind, SessionClaims, session_claims
 from clerk_sync.strict_jwt import unverified_content
 from clerk_sync.tokens import Place, admit, verifier
-from clerk_sync.users import carried_identity, outlives_what_is_remembered
+from clerk_sync.users import BELIEVED_FOR, carried_identity
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ def _identified(claims: SessionClaims) -> Answer:
             return Answer("database", None, "CLERK_FRESHNESS has the database asked every time.")
         case "token":
             return Answer("session_claims")
-    if outlives_what_is_remembered(claims):
+    if time.time() - claims.issued_at > BELIEVED_FOR:
         return _fallback("claims_stale")
     judged = freshness.judge(
         claims.clerk_user_id,

@@ -167,8 +167,12 @@ def interval() -> timedelta:
 
 
 def burst() -> int:
-    """How many calls may follow each other at once: half of what is left to the site, so that any window has room."""
-    return max(1, int(calls_per_window() * (1 - settings.CLERK_SYNC_SHARE) / 2))
+    """How many calls may follow each other at once, after a moment in which none was made.
+
+    Three quarters of what is left to the site, so that any window has room. With fewer a worker that the disk holds up
+    for a third of a second loses the calls of that time.
+    """
+    return max(1, int(calls_per_window() * (1 - settings.CLERK_SYNC_SHARE) * 0.75))
 
 
 def jittered(pause: timedelta) -> timedelta:
