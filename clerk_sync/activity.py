@@ -13,7 +13,6 @@ from django.db import connection, transaction
 
 from clerk_sync import tally
 from clerk_sync.backlog import backlog
-from clerk_sync.freshness import announce_missed
 from clerk_sync.metrics import publish
 from clerk_sync.models import Activity
 
@@ -47,7 +46,6 @@ class Recorder:
         for turn in count(1):
             time.sleep(PUBLISH_EVERY)
             publish()
-            announce_missed()
             if turn % RECORD_EVERY == 0:
                 self.record()
 

@@ -7,10 +7,7 @@ stale until the database was asked and found the change delivered; that answer i
 asked again: no clocks are compared between our machines, and no lock is taken.
 """
 
-import logging
-import secrets
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping
 from enum import Enum
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
@@ -18,31 +15,23 @@ from uuid import UUID
 
 from django.core.cache import DEFAULT_CACHE_ALIAS, cache, caches
 from django.db import transaction
-from redis.exceptions import RedisError
 
 from accounts.models import User
+from clerk_sync.announcements import (
+    CACHE_ERRORS,
+    EVERYONE,
+    OUT,
+    STAMP_FOR,
+    announce,
+    cache_errors_noticed,
+    is_believed,
+    new_stamp,
+    notice_absence,
+)
 from clerk_sync.models import EndedSession, MetadataSync
 
-logger = logging.getLogger(__name__)
-
-CACHE_ERRORS = (OSError, RedisError)
-
-# Seconds. A stamp must outlive the longest outage of Clerk that keeps its change undelivered, because the claims that
-# it concerns stay stale all that while.
-STAMP_FOR = 30 * 24 * 3600
 # Seconds. An ended session mints no more tokens, so this need only outlive the last one, which lives for a minute.
 ENDED_FOR = 24 * 3600
-
-# Announcements kept for a cache that is down. Past so many, everybody's claims are stale when it is back.
-MOST_MISSED = 10_000
-
-OUT = "out"
-EVERYONE = "clerk:everyone"
-
-
-# key -> value and seconds. A change that was committed while the cache was down must not be forgotten when it is back,
-# because claims from before it live on for a minute.
-_missed: dict[str, tuple[str, int | None]] = {}
 
 
 class Verdict(Enum):
@@ -61,16 +50,17 @@ class Freshness(NamedTuple):
 def judge(clerk_user_id: str, *, session_id: str | None, organization_id: str | None, assembled_at: int) -> Freshness:
     """Judge claims that were assembled at `assembled_at` (seconds since the epoch, Clerk's clock).
 
-    One round trip to the cache. With the cache down everything is stale, so that the database answers.
+    One round trip to the cache. With the cache down, and a little longer, everything is stale: the database answers.
     """
     keys = _keys(clerk_user_id, session_id, organization_id)
     try:
         # As `cache`, which takes half as long again to find the backend: every request comes this way.
         found = caches[DEFAULT_CACHE_ALIAS].get_many(keys.all)
     except CACHE_ERRORS as error:
-        _log_cache_error(error)
+        notice_absence(error)
         return Freshness(Verdict.STALE)
-    if not found:
+    believed = is_believed()
+    if not found and believed:
         return keys.unconcerned
     stamps = tuple([found.get(key, "") for key in keys.stamps])
     if stamps[0] == OUT or keys.session in found:
@@ -78,7 +68,7 @@ def judge(clerk_user_id: str, *, session_id: str | None, organization_id: str | 
     known_stamps, claims_after = found.get(keys.fresh, (None, 0))
     # Token times are whole seconds: one in the very second of the delivery may have been assembled before it.
     holds = assembled_at * 1000 > claims_after if known_stamps == stamps else not any(stamps)
-    return Freshness(Verdict.FRESH if holds else Verdict.STALE, stamps)
+    return Freshness(Verdict.FRESH if holds and believed else Verdict.STALE, stamps)
 
 
 def is_signed_out(clerk_user_id: str, session_id: str | None) -> bool:
@@ -89,13 +79,13 @@ def is_signed_out(clerk_user_id: str, session_id: str | None) -> bool:
     try:
         return _is_signed_out(cache.get_many(keys), clerk_user_id, session_id)
     except CACHE_ERRORS as error:
-        _log_cache_error(error)
+        notice_absence(error)
         return False
 
 
 def remember_fresh(clerk_user_id: str, stamps: tuple[str, ...], claims_after: int | None) -> None:
     """Keep what the database said *after* these stamps were read: nothing pending, delivered at `claims_after` (ms)."""
-    with cache_errors_logged():
+    with cache_errors_noticed():
         cache.set(_fresh_key(clerk_user_id), (stamps, claims_after or 0), STAMP_FOR)
 
 
@@ -104,16 +94,16 @@ def remember_fresh(clerk_user_id: str, stamps: tuple[str, ...], claims_after: in
 
 def announce_stale(clerk_user_ids: Collection[str]) -> None:
     """The claims of these users are out of date."""
-    _announce({_user_key(clerk_user_id): _new_stamp() for clerk_user_id in clerk_user_ids}, STAMP_FOR)
+    announce({_user_key(clerk_user_id): new_stamp() for clerk_user_id in clerk_user_ids}, STAMP_FOR)
 
 
 def announce_organization_stale(organization_id: UUID | str) -> None:
     """The claims that name this organization are out of date, whoever holds them."""
-    _announce({_organization_key(organization_id): _new_stamp()}, STAMP_FOR)
+    announce({_organization_key(organization_id): new_stamp()}, STAMP_FOR)
 
 
 def announce_everyone_stale() -> None:
-    _announce({EVERYONE: _new_stamp()}, STAMP_FOR)
+    announce({EVERYONE: new_stamp()}, STAMP_FOR)
 
 
 def announce_delivered(delivered: Mapping[str, int | None]) -> None:
@@ -125,7 +115,7 @@ def announce_delivered(delivered: Mapping[str, int | None]) -> None:
     if not organizations:
         return
     stamp_keys = {pk: _stamp_keys(pk, organization_id) for pk, organization_id in organizations.items()}
-    with cache_errors_logged():
+    with cache_errors_noticed():
         found = cache.get_many({key for keys in stamp_keys.values() for key in keys})
         unchanged = organizations.items() & _delivered_to(delivered).items()
         entries = {
@@ -137,7 +127,7 @@ def announce_delivered(delivered: Mapping[str, int | None]) -> None:
 
 def announce_signed_out(clerk_user_id: str) -> None:
     """The user may not sign in any more: out at once, with every token they hold."""
-    _announce({_user_key(clerk_user_id): OUT}, None)
+    announce({_user_key(clerk_user_id): OUT}, None)
 
 
 def announce_readmitted(clerk_user_id: str) -> None:
@@ -151,37 +141,7 @@ def end_session(session_id: str) -> None:
 
 
 def remember_ended(session_id: str) -> None:
-    _announce({_session_key(session_id): OUT}, ENDED_FOR)
-
-
-def announce_missed() -> None:
-    """Announce what could not be while the cache was down. Called every few seconds in each process of the site."""
-    missed = dict(_missed)
-    if not missed:
-        return
-    with cache_errors_logged():
-        for key, (value, timeout) in missed.items():
-            cache.set(key, value, timeout)
-            if _missed.get(key) == (value, timeout):
-                del _missed[key]
-
-
-def _announce(entries: Mapping[str, str], timeout: int | None) -> None:
-    try:
-        cache.set_many(dict(entries), timeout)
-        for key in entries:
-            _missed.pop(key, None)
-    except CACHE_ERRORS as error:
-        _log_cache_error(error)
-        for key, value in entries.items():
-            # That a user is out is told as a change: until then another process may have said that they are back, and
-            # the database knows. A session never comes back.
-            undoable = value == OUT and timeout is None
-            _missed[key] = (_new_stamp(), STAMP_FOR) if undoable else (value, timeout)
-        if len(_missed) > MOST_MISSED:
-            # Whoever is asked about in the database is found to be out there, too.
-            _missed.clear()
-            _missed[EVERYONE] = (_new_stamp(), STAMP_FOR)
+    announce({_session_key(session_id): OUT}, ENDED_FOR)
 
 
 # --- How it is kept
@@ -234,10 +194,6 @@ def _keys(clerk_user_id: str, session_id: str | None, organization_id: str | Non
     )
 
 
-def _new_stamp() -> str:
-    return secrets.token_hex(8)
-
-
 def _is_signed_out(found: Mapping[str, Any], clerk_user_id: str, session_id: str | None) -> bool:
     return found.get(_user_key(clerk_user_id)) == OUT or (
         session_id is not None and found.get(_session_key(session_id)) is not None
@@ -252,15 +208,3 @@ def _delivered_to(delivered: Mapping[str, int | None]) -> dict[str, UUID | None]
         .values_list("clerk_user_id", "organization_id", "metadata_sync__claims_after")
     )
     return {pk: organization_id for pk, organization_id, after in found if after == delivered[pk]}
-
-
-@contextmanager
-def cache_errors_logged() -> Iterator[None]:
-    try:
-        yield
-    except CACHE_ERRORS as error:
-        _log_cache_error(error)
-
-
-def _log_cache_error(error: Exception) -> None:
-    logger.warning("The cache did not answer, so the database is asked: %s", error)

@@ -15,8 +15,8 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from clerk_sync.announcements import CACHE_ERRORS, EVERYONE
 from clerk_sync.backlog import backlog
-from clerk_sync.freshness import CACHE_ERRORS, EVERYONE
 from clerk_sync.instance import clerk_instance
 from clerk_sync.jwks import MAX_AGE, published_keys
 

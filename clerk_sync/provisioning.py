@@ -11,8 +11,8 @@ from django.core.cache import cache
 
 from accounts.models import User
 from clerk_sync import backend_api
+from clerk_sync.announcements import cache_errors_noticed
 from clerk_sync.clerk_user import MalformedPayloadError, parse_id
-from clerk_sync.freshness import cache_errors_logged
 from clerk_sync.mirror import mirror_user
 from clerk_sync.models import DeletedClerkUser
 
@@ -44,7 +44,7 @@ def provision(clerk_user_id: str) -> User:
     Calls the network: not to be called inside a transaction. Raises UnknownClerkUser and ClerkUnavailable.
     """
     unknown = f"clerk:unknown:{clerk_user_id}"
-    with cache_errors_logged():
+    with cache_errors_noticed():
         if cache.get(unknown):
             raise UnknownClerkUser(clerk_user_id)
     if DeletedClerkUser.objects.filter(pk=clerk_user_id).exists():
@@ -53,7 +53,7 @@ def provision(clerk_user_id: str) -> User:
         mirrored = mirror_user(_fetch(clerk_user_id))
     except backend_api.Permanent as error:
         if error.status == 404:
-            with cache_errors_logged():
+            with cache_errors_noticed():
                 cache.set(unknown, 1, UNKNOWN_FOR)
         raise UnknownClerkUser(clerk_user_id) from error
     except backend_api.Retryable as error:

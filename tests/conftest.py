@@ -8,10 +8,19 @@ from django.db import connection
 from pytest_django import Settings
 
 from accounts.models import Membership, Organization, Person, Role, User
+from clerk_sync import announcements
 from clerk_sync.models import MetadataSync
 from manageros.settings import cache as cache_config
 from tests.instance import ClerkInstance
 from tests.redis import RedisServer
+
+
+@pytest.fixture(autouse=True)
+def _cache_was_never_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a test makes of a cache that is away ends with the test; in this process it announces only when asked to."""
+    monkeypatch.setattr(announcements, "_missed", {})
+    monkeypatch.setattr(announcements, "_mistrusted_until", 0.0)
+    monkeypatch.setattr(announcements, "_keep_announcing", lambda: None)
 
 
 @pytest.fixture(scope="session")

@@ -10,8 +10,8 @@ from django.db import Error as DatabaseError
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
+from clerk_sync.announcements import CACHE_ERRORS, EVERYONE
 from clerk_sync.doctor.findings import Finding, Severity, error, fine, warning
-from clerk_sync.freshness import CACHE_ERRORS, EVERYONE
 
 OURS = ("clerk_sync.", "manageros.")
 

@@ -10,7 +10,7 @@ from django.db import transaction
 from pytest_django import DjangoAssertNumQueries, Settings
 
 from accounts.models import Membership, Organization, User
-from clerk_sync import freshness
+from clerk_sync import announcements, freshness
 from clerk_sync.freshness import Freshness, Verdict
 from clerk_sync.models import EndedSession, MetadataSync
 
@@ -214,7 +214,7 @@ def dead_cache(settings: Settings, delivered: MetadataSync) -> None:
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("dead_cache")
 def test_a_cache_that_is_down_is_logged_and_raises_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.WARNING, "clerk_sync.freshness"):
+    with caplog.at_level(logging.WARNING, "clerk_sync.announcements"):
         freshness.announce_stale(["user_1"])
         freshness.announce_organization_stale(ORGANIZATION)
         freshness.announce_everyone_stale()
@@ -225,5 +225,7 @@ def test_a_cache_that_is_down_is_logged_and_raises_nothing(caplog: pytest.LogCap
         assert judged() == Freshness(Verdict.STALE)
         assert not freshness.is_signed_out("user_1", "sess_1")
 
+        assert len(caplog.records) == 9
+        announcements.announce_missed()
+
     assert len(caplog.records) == 9
-    freshness.announce_missed()

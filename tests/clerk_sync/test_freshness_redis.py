@@ -14,7 +14,7 @@ from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
 from accounts.models import Membership, User
-from clerk_sync import freshness
+from clerk_sync import announcements, freshness
 from tests.instance import ClerkInstance, claims_of, sign_in
 from tests.redis import RedisServer
 
@@ -28,7 +28,7 @@ class OtherProcess:
 import sys, time, django
 django.setup()
 from accounts.models import Membership, Organization, User
-from clerk_sync import freshness
+from clerk_sync import announcements, freshness
 from clerk_sync.models import MetadataSync
 result = "ready"
 while True:
@@ -75,7 +75,7 @@ while True:
         self.process.stdout.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def elsewhere(redis_server: RedisServer) -> Iterator[OtherProcess]:
     process = OtherProcess(redis_server.url)
     yield process
@@ -179,13 +179,47 @@ def test_a_membership_ended_in_one_process_is_refused_in_another_within_100_ms(
     assert min(delays) < 0.1
 
 
-def test_redis_may_come_and_go(signed_in: Client, redis_cache: RedisServer) -> None:
+def test_redis_may_come_and_go(signed_in: Client, redis_cache: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(announcements, "MISTRUSTED_FOR", 0.2)
     redis_cache.stop()
     assert signed_in.get("/who/").json()["source"] == "database"
     assert signed_in.get("/private/").status_code == 200
 
     redis_cache.start()
+    assert signed_in.get("/who/").json()["source"] == "database"
+
+    time.sleep(0.3)
     assert signed_in.get("/who/").json()["source"] == "session_claims"
+
+
+def test_claims_are_not_believed_before_others_announced_what_they_missed(
+    signed_in: Client, redis_cache: RedisServer, elsewhere: OtherProcess
+) -> None:
+    """One that still waits for its next try has told nobody."""
+    redis_cache.stop()
+    assert signed_in.get("/who/").json()["source"] == "database"
+    elsewhere.does("announcements.RETRY_EVERY = 3600; freshness.announce_stale(['user_1'])")
+    redis_cache.start()
+
+    assert elsewhere.does("result = 'user_1' in str(announcements._missed)") == "True"
+    assert signed_in.get("/who/").json()["source"] == "database"
+
+
+def test_what_another_process_missed_is_announced_within_a_moment_of_the_return(
+    redis_cache: RedisServer, elsewhere: OtherProcess
+) -> None:
+    """So that it counts here, where nothing was asked meanwhile and the absence was not noticed."""
+    delays: list[float] = []
+    while len(delays) < 10 and min(delays, default=1) > 0.2:
+        redis_cache.stop()
+        elsewhere.does("freshness.announce_stale(['user_changed'])")
+        redis_cache.start()
+        back_at = time.monotonic()
+        while verdict("user_changed") is freshness.Verdict.FRESH:
+            assert time.monotonic() < back_at + 30
+        delays.append(time.monotonic() - back_at)
+
+    assert min(delays) < 0.2
 
 
 def verdict(clerk_user_id: str, session_id: str = "sess_missed") -> freshness.Verdict:
@@ -193,8 +227,9 @@ def verdict(clerk_user_id: str, session_id: str = "sess_missed") -> freshness.Ve
 
 
 @pytest.fixture
-def _redis_away(redis_cache: RedisServer) -> Iterator[None]:
-    """Away while the test begins, and empty when it is back."""
+def _redis_away(redis_cache: RedisServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Away while the test begins, and empty when it is back, but believed at once."""
+    monkeypatch.setattr(announcements, "MISTRUSTED_FOR", 0.0)
     redis_cache.stop()
     yield
     redis_cache.calls()
@@ -205,11 +240,11 @@ def test_what_changed_while_the_cache_was_down_is_told_when_it_is_back(redis_cac
     freshness.announce_stale(["user_changed"])
     freshness.announce_signed_out("user_banned")
     freshness.remember_ended("sess_over")
-    freshness.announce_missed()
+    announcements.announce_missed()
     redis_cache.start()
     assert verdict("user_changed") is freshness.Verdict.FRESH
 
-    freshness.announce_missed()
+    announcements.announce_missed()
 
     assert verdict("user_changed") is freshness.Verdict.STALE
     assert verdict("user_banned") is freshness.Verdict.STALE
@@ -223,18 +258,18 @@ def test_what_was_announced_since_is_not_overwritten(redis_cache: RedisServer) -
     redis_cache.start()
     freshness.announce_signed_out("user_twice")
 
-    freshness.announce_missed()
+    announcements.announce_missed()
 
     assert verdict("user_twice") is freshness.Verdict.SIGNED_OUT
 
 
 @pytest.mark.usefixtures("_redis_away")
 def test_too_much_to_keep_makes_everybody_stale(redis_cache: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(freshness, "MOST_MISSED", 5)
+    monkeypatch.setattr(announcements, "MOST_MISSED", 5)
     for number in range(7):
         freshness.announce_stale([f"user_{number}"])
     redis_cache.start()
 
-    freshness.announce_missed()
+    announcements.announce_missed()
 
     assert verdict("user_of_whom_nothing_was_said") is freshness.Verdict.STALE
