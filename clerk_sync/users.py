@@ -5,11 +5,11 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Exists
+from django.db.models import Exists, QuerySet
 from django.http import HttpRequest
 
 from accounts.access import NotSignedIn
@@ -194,13 +194,14 @@ def _from_database(claims: SessionClaims, fallback_reason: FallbackReason | None
 def _account(claims: SessionClaims) -> Any:
     """The user's row with their organization, person and sync, and whether the session has ended: one query."""
     ended = EndedSession.objects.filter(session_id=claims.session_id)
-    return (
-        User.objects.with_identity()
-        .select_related("metadata_sync")
-        .annotate(session_has_ended=Exists(ended))
-        .filter(clerk_user_id=claims.clerk_user_id)
-        .first()
-    )
+    return _accounts().annotate(session_has_ended=Exists(ended)).filter(clerk_user_id=claims.clerk_user_id).first()
+
+
+@cache
+def _accounts() -> QuerySet[User]:
+    """Put together once, because that takes Django as long as the rest of the query; whoever asks works on a copy."""
+    accounts: QuerySet[User] = User.objects.with_identity().select_related("metadata_sync")
+    return accounts
 
 
 def _provision(clerk_user_id: str) -> None:
