@@ -33,7 +33,7 @@ from clerk_sync import marking
 from clerk_sync.metadata import digest, read_metadata
 from clerk_sync.models import MetadataSync
 
-ROUNDS = 5
+ROUNDS = 7
 SIGNALS = (
     pre_save, post_save, pre_delete, post_delete, rows_created, rows_updating, rows_updated, rows_deleting,
 )  # fmt: skip
@@ -116,7 +116,12 @@ def rename(organization: Organization, users: int) -> list[Figure]:
 
     def insert_select() -> None:
         with connection.cursor() as cursor:
-            cursor.execute("INSERT INTO raw_copy SELECT * FROM clerk_sync_metadatasync")
+            cursor.execute(
+                "INSERT INTO raw_copy SELECT * FROM clerk_sync_metadatasync WHERE user_id IN"
+                " (SELECT user_id FROM accounts_membership WHERE is_active AND organization_id = %s)",
+                [organization.pk],
+            )
+            assert cursor.rowcount == users
 
     with hooks_off(), CaptureQueriesContext(connection) as without:
         save()
@@ -135,7 +140,7 @@ def rename(organization: Organization, users: int) -> list[Figure]:
     renamed, inserted = statistics.median(renames), statistics.median(inserts)
     return [
         Figure(f"rename, {users:,} members: statements added", len(with_hooks) - len(without), at_most=3),
-        Figure("  its time ÷ raw INSERT … SELECT of as many rows", renamed / inserted, at_most=1.5,
+        Figure("  its time ÷ raw INSERT … SELECT of the members' rows", renamed / inserted, at_most=1.5,
                note=f"{renamed:.2f} s ÷ {inserted:.2f} s"),
     ]  # fmt: skip
 
