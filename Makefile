@@ -48,7 +48,7 @@ prove: setup clients
 
 # On Debian's PostgreSQL where it is installed: the embedded one cannot index what a search looks for.
 bench: setup
-	$(BIN)/python tests/with_postgres.py --trigrams $(BIN)/python -m benchmarks
+	$(BIN)/python tests/with_postgres.py --trigrams $(BIN)/python -m benchmarks $(ARGS)
 
 # The README's pictures, from a demo of its own.
 screenshots: setup
