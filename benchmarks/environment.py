@@ -29,7 +29,8 @@ def peer_python(name: str, *, minimum: tuple[int, int] = (3, 11)) -> Path:
 
 
 def interpreter(minimum: tuple[int, int]) -> str:
-    for name in filter(None, (sys.executable, os.environ.get("PEER_PYTHON"), *INTERPRETERS)):
+    pyenv = sorted(map(str, Path.home().glob(".pyenv/versions/*/bin/python")), reverse=True)
+    for name in filter(None, (sys.executable, os.environ.get("PEER_PYTHON"), *INTERPRETERS, *pyenv)):
         path = shutil.which(name)
         asks = f"import sys; sys.exit(sys.version_info < {minimum})"
         if path and subprocess.run([path, "-c", asks], check=False, stderr=subprocess.DEVNULL).returncode == 0:
