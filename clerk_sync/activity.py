@@ -12,6 +12,7 @@ from django.db import Error as DatabaseError
 from django.db import connection, transaction
 
 from clerk_sync import tally
+from clerk_sync.announcements import notice_whether_away
 from clerk_sync.backlog import backlog
 from clerk_sync.metrics import publish
 from clerk_sync.models import Activity
@@ -46,6 +47,7 @@ class Recorder:
         for turn in count(1):
             time.sleep(PUBLISH_EVERY)
             publish()
+            notice_whether_away()
             if turn % RECORD_EVERY == 0:
                 self.record()
 

@@ -1,12 +1,13 @@
-"""Announcements in Django's cache, and what becomes of them while it is away.
+"""Announcements in Django's cache, and when a process believes the cache.
 
-A process that cannot announce a change tries again until it can. Others may have noticed that the cache was away: they
-believe nothing that it merely does not contradict until some time after its return, when what was missed is announced.
-A process that was asked nothing meanwhile has not noticed, and may believe too much for as long as a retry takes.
+Whoever finds the cache away may have failed to announce a change; so may other processes, which may have ended since;
+and what is in the cache when it is back may be old, or nothing. Hence a process that noticed believes nothing until it
+has made everybody's claims stale: from then on they hold only for whom the database was asked since.
 """
 
+import atexit
 import logging
-import math
+import os
 import secrets
 import threading
 import time
@@ -20,85 +21,49 @@ logger = logging.getLogger(__name__)
 
 CACHE_ERRORS = (OSError, RedisError)
 
+EVERYONE = "clerk:everyone"
+PROBED = "clerk:probed"  # written by probes
 # Seconds. A stamp must outlive the longest outage of Clerk that keeps its change undelivered, because the claims that
 # it concerns stay stale all that while.
 STAMP_FOR = 30 * 24 * 3600
 
-OUT = "out"
-EVERYONE = "clerk:everyone"
-
-# Seconds between two tries to announce what was missed.
+# Seconds between two tries to announce that the cache is back.
 RETRY_EVERY = 0.1
-# Seconds after the cache is back: enough for a try of every other process, and for the half second one may wait for it.
-MISTRUSTED_FOR = 5.0
-# Announcements kept for a cache that is down. Past so many, everybody's claims are stale when it is back.
-MOST_MISSED = 10_000
 
-# key -> value and seconds. A change that was committed while the cache was down must not be forgotten when it is back,
-# because claims from before it live on for a minute.
-_missed: dict[str, tuple[str, int | None]] = {}
+# How often the cache was found away, and how often it had been when its return was last announced.
+_absences = _announced = 0
 _announcer: threading.Thread | None = None
-
-# time.monotonic() from which the cache is believed again: 0 for always, infinity until it answers.
-_mistrusted_until = 0.0
-_mistrust_lock = threading.Lock()
+_lock = threading.Lock()
 
 
 def new_stamp() -> str:
     return secrets.token_hex(8)
 
 
-def announce(entries: Mapping[str, str], timeout: int | None) -> None:
-    """Tell all processes now, or as soon as the cache is back. Raises nothing."""
-    try:
+def announce(entries: Mapping[str, str], timeout: int) -> None:
+    """Tell all processes, or as soon as the cache is back that they cannot have been told. Raises nothing."""
+    with cache_errors_noticed():
         cache.set_many(dict(entries), timeout)
-        for key in entries:
-            _missed.pop(key, None)
-    except CACHE_ERRORS as error:
-        notice_absence(error)
-        for key, value in entries.items():
-            # That a user is out is told as a change: until then another process may have said that they are back, and
-            # the database knows. A session never comes back.
-            undoable = value == OUT and timeout is None
-            _missed[key] = (new_stamp(), STAMP_FOR) if undoable else (value, timeout)
-        if len(_missed) > MOST_MISSED:
-            # Whoever is asked about in the database is found to be out there, too.
-            _missed.clear()
-            _missed[EVERYONE] = (new_stamp(), STAMP_FOR)
-        _start_announcer()
-
-
-def announce_missed() -> None:
-    """Announce what could not be while the cache was down, unless it is down still."""
-    try:
-        for key, (value, timeout) in dict(_missed).items():
-            cache.set(key, value, timeout)
-            if _missed.get(key) == (value, timeout):
-                del _missed[key]
-    except CACHE_ERRORS:
-        return  # which `announce` has logged
-
-
-def notice_absence(error: Exception) -> None:
-    """Log that the cache did not answer, and believe it again only some time after it does."""
-    global _mistrusted_until
-    logger.warning("The cache did not answer, so the database is asked: %s", error)
-    with _mistrust_lock:
-        _mistrusted_until = math.inf
 
 
 def is_believed() -> bool:
-    """Whether the cache, which has just answered, knows all that was announced."""
-    global _mistrusted_until
-    if not _mistrusted_until:
-        return True
-    with _mistrust_lock:
-        now = time.monotonic()
-        if _mistrusted_until == math.inf:
-            _mistrusted_until = now + MISTRUSTED_FOR
-        if _mistrusted_until <= now:
-            _mistrusted_until = 0.0
-        return not _mistrusted_until
+    """Whether what the cache does not contradict holds."""
+    return _absences == _announced
+
+
+def notice_absence(error: Exception) -> None:
+    """Log that the cache did not answer, and believe it again only once its return is announced."""
+    global _absences
+    logger.warning("The cache did not answer, so the database is asked: %s", error)
+    with _lock:
+        _absences += 1
+        _start_announcer()
+
+
+def notice_whether_away() -> None:
+    """Called every few seconds in each process of the site, which may be asked nothing while the cache is away."""
+    with cache_errors_noticed():
+        cache.get(EVERYONE)
 
 
 @contextmanager
@@ -109,8 +74,21 @@ def cache_errors_noticed() -> Iterator[None]:
         notice_absence(error)
 
 
+def announce_return() -> None:
+    """Make everybody's claims stale, unless the cache was not away, or is still."""
+    global _announced
+    absences = _absences
+    if absences == _announced:
+        return
+    try:
+        cache.set(EVERYONE, new_stamp(), STAMP_FOR)
+    except CACHE_ERRORS:
+        return  # as `notice_absence` has logged
+    with _lock:
+        _announced = max(_announced, absences)
+
+
 def _start_announcer() -> None:
-    """One thread for this process, from the first announcement that it misses; a fork's threads are its own."""
     global _announcer
     if _announcer is None or not _announcer.is_alive():
         _announcer = threading.Thread(target=_keep_announcing, name="clerk-sync-announcer", daemon=True)
@@ -118,6 +96,23 @@ def _start_announcer() -> None:
 
 
 def _keep_announcing() -> None:
+    global _announcer
     while True:
         time.sleep(RETRY_EVERY)
-        announce_missed()
+        announce_return()
+        with _lock:
+            if is_believed():
+                _announcer = None
+                return
+
+
+def _begin_in_child() -> None:
+    """A fork takes along neither threads nor who would release a lock."""
+    global _lock, _announcer
+    _lock, _announcer = threading.Lock(), None
+    if not is_believed():
+        _start_announcer()
+
+
+os.register_at_fork(after_in_child=_begin_in_child)
+atexit.register(announce_return)

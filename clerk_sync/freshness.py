@@ -10,7 +10,7 @@ asked again: no clocks are compared between our machines, and no lock is taken.
 from collections.abc import Collection, Mapping
 from enum import Enum
 from functools import lru_cache, partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 from django.core.cache import DEFAULT_CACHE_ALIAS, cache, caches
@@ -20,7 +20,6 @@ from accounts.models import User
 from clerk_sync.announcements import (
     CACHE_ERRORS,
     EVERYONE,
-    OUT,
     STAMP_FOR,
     announce,
     cache_errors_noticed,
@@ -32,6 +31,9 @@ from clerk_sync.models import EndedSession, MetadataSync
 
 # Seconds. An ended session mints no more tokens, so this need only outlive the last one, which lives for a minute.
 ENDED_FOR = 24 * 3600
+
+# What the stamp of a user begins with who may not sign in, and that of an ended session.
+OUT = "out"
 
 
 class Verdict(Enum):
@@ -50,7 +52,8 @@ class Freshness(NamedTuple):
 def judge(clerk_user_id: str, *, session_id: str | None, organization_id: str | None, assembled_at: int) -> Freshness:
     """Judge claims that were assembled at `assembled_at` (seconds since the epoch, Clerk's clock).
 
-    One round trip to the cache. With the cache down, and a little longer, everything is stale: the database answers.
+    One round trip to the cache. While it is away, and until its return is announced, everything is stale, so that the
+    database answers.
     """
     keys = _keys(clerk_user_id, session_id, organization_id)
     try:
@@ -63,7 +66,7 @@ def judge(clerk_user_id: str, *, session_id: str | None, organization_id: str | 
     if not found and believed:
         return keys.unconcerned
     stamps = tuple([found.get(key, "") for key in keys.stamps])
-    if stamps[0] == OUT or keys.session in found:
+    if keys.session in found:
         return Freshness(Verdict.SIGNED_OUT)
     known_stamps, claims_after = found.get(keys.fresh, (None, 0))
     # Token times are whole seconds: one in the very second of the delivery may have been assembled before it.
@@ -72,12 +75,12 @@ def judge(clerk_user_id: str, *, session_id: str | None, organization_id: str | 
 
 
 def is_signed_out(clerk_user_id: str, session_id: str | None) -> bool:
-    """Whether the cache knows the user or the session to be out; False with the cache down. One round trip."""
+    """Whether the cache last heard that the user or the session is out; False while it is away. One round trip."""
     keys = [_user_key(clerk_user_id)]
     if session_id is not None:
         keys.append(_session_key(session_id))
     try:
-        return _is_signed_out(cache.get_many(keys), clerk_user_id, session_id)
+        return any(stamp.startswith(OUT) for stamp in cache.get_many(keys).values())
     except CACHE_ERRORS as error:
         notice_absence(error)
         return False
@@ -126,8 +129,8 @@ def announce_delivered(delivered: Mapping[str, int | None]) -> None:
 
 
 def announce_signed_out(clerk_user_id: str) -> None:
-    """The user may not sign in any more: out at once, with every token they hold."""
-    announce({_user_key(clerk_user_id): OUT}, None)
+    """The user may not sign in any more: the database is asked from now on, and refuses every token they hold."""
+    announce({_user_key(clerk_user_id): OUT + new_stamp()}, STAMP_FOR)
 
 
 def announce_readmitted(clerk_user_id: str) -> None:
@@ -191,12 +194,6 @@ def _keys(clerk_user_id: str, session_id: str | None, organization_id: str | Non
         session=session,
         all=(*stamps, fresh) if session is None else (*stamps, fresh, session),
         unconcerned=Freshness(Verdict.FRESH, ("",) * len(stamps)),
-    )
-
-
-def _is_signed_out(found: Mapping[str, Any], clerk_user_id: str, session_id: str | None) -> bool:
-    return found.get(_user_key(clerk_user_id)) == OUT or (
-        session_id is not None and found.get(_session_key(session_id)) is not None
     )
 
 

@@ -15,7 +15,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from clerk_sync.announcements import CACHE_ERRORS, EVERYONE
+from clerk_sync.announcements import CACHE_ERRORS, PROBED
 from clerk_sync.backlog import backlog
 from clerk_sync.instance import clerk_instance
 from clerk_sync.jwks import MAX_AGE, published_keys
@@ -80,9 +80,9 @@ def _sync(problems: list[str]) -> dict[str, Any] | None:
 
 def _cache(problems: list[str]) -> dict[str, Any]:
     try:
-        cache.get(EVERYONE)
+        cache.set(PROBED, True, 60)  # one that is full answers, and takes no announcement
     except CACHE_ERRORS:
-        logger.exception("The cache cannot be asked.")
+        logger.exception("The cache takes nothing.")
         problems.append("The cache does not answer, so that every request asks the database.")
         return {"reachable": False}
     return {"reachable": True}

@@ -74,9 +74,10 @@ def identified(claims: SessionClaims, *, watching: Watching = nullcontext) -> Id
             with watching():
                 return _from_database(claims, None)
         case "token":
-            if freshness.is_signed_out(claims.clerk_user_id, claims.session_id):
-                raise TokenRefused(Reason.SESSION_ENDED)
-            return carried
+            if not freshness.is_signed_out(claims.clerk_user_id, claims.session_id):
+                return carried
+            with watching():
+                return _from_database(claims, "claims_stale")
     if time.time() - claims.issued_at > BELIEVED_FOR:
         return _from_database(claims, "claims_stale")
     judged = freshness.judge(

@@ -17,9 +17,9 @@ from tests.redis import RedisServer
 
 @pytest.fixture(autouse=True)
 def _cache_was_never_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a test makes of a cache that is away ends with the test; in this process it announces only when asked to."""
-    monkeypatch.setattr(announcements, "_missed", {})
-    monkeypatch.setattr(announcements, "_mistrusted_until", 0.0)
+    """What a test makes of a cache that is away ends with the test, and its return is announced only when asked to."""
+    monkeypatch.setattr(announcements, "_absences", 0)
+    monkeypatch.setattr(announcements, "_announced", 0)
     monkeypatch.setattr(announcements, "_keep_announcing", lambda: None)
 
 

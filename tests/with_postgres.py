@@ -8,6 +8,7 @@ pg_trgm. It listens on a socket in a folder of its own and ends with the command
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -74,4 +75,5 @@ def socket_url(folder: Path) -> str:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that the server ends too
     sys.exit(main(sys.argv[1:]))

@@ -10,7 +10,7 @@ from django.db import Error as DatabaseError
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 
-from clerk_sync.announcements import CACHE_ERRORS, EVERYONE
+from clerk_sync.announcements import CACHE_ERRORS, PROBED
 from clerk_sync.doctor.findings import Finding, Severity, error, fine, warning
 
 OURS = ("clerk_sync.", "manageros.")
@@ -45,7 +45,7 @@ def examine_database() -> Iterator[Finding]:
 def examine_cache() -> Iterator[Finding]:
     """Whether it answers, and keeps what it was told: a session lives on whose revocation was evicted."""
     try:
-        cache.get(EVERYONE)
+        cache.set(PROBED, True, 60)  # one that is full answers, and takes no announcement
         policy = eviction_policy()
     except CACHE_ERRORS as problem:
         text = f"The cache does not answer ({type(problem).__name__}), so that every request asks the database."

@@ -128,12 +128,21 @@ def test_a_user_who_is_signed_out_is_out_until_readmitted() -> None:
     make_fresh()
 
     freshness.announce_signed_out("user_1")
-    assert judged().verdict is Verdict.SIGNED_OUT
+    assert judged().verdict is Verdict.STALE  # and the database refuses them
     assert freshness.is_signed_out("user_1", None)
 
     freshness.announce_readmitted("user_1")
     assert judged().verdict is Verdict.STALE
     assert not freshness.is_signed_out("user_1", "sess_1")
+
+
+def test_a_readmission_that_the_cache_lost_locks_nobody_out() -> None:
+    freshness.announce_signed_out("user_1")
+    make_fresh()
+    assert judged().verdict is Verdict.FRESH
+
+    freshness.announce_signed_out("user_1")
+    assert judged().verdict is Verdict.STALE
 
 
 @pytest.mark.django_db(transaction=True)
@@ -225,7 +234,15 @@ def test_a_cache_that_is_down_is_logged_and_raises_nothing(caplog: pytest.LogCap
         assert judged() == Freshness(Verdict.STALE)
         assert not freshness.is_signed_out("user_1", "sess_1")
 
-        assert len(caplog.records) == 9
-        announcements.announce_missed()
+        announcements.announce_return()
 
     assert len(caplog.records) == 9
+    assert not announcements.is_believed()
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("dead_cache")
+def test_a_process_that_is_asked_nothing_notices_that_the_cache_is_away() -> None:
+    announcements.notice_whether_away()
+
+    assert not announcements.is_believed()

