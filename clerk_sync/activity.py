@@ -45,9 +45,9 @@ class Recorder:
 
     def run(self) -> None:
         for turn in count(1):
+            notice_whether_away()
             time.sleep(PUBLISH_EVERY)
             publish()
-            notice_whether_away()
             if turn % RECORD_EVERY == 0:
                 self.record()
 

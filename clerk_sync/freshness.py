@@ -19,21 +19,18 @@ from django.db import transaction
 from accounts.models import User
 from clerk_sync.announcements import (
     CACHE_ERRORS,
+    ENDED_FOR,
     EVERYONE,
+    OUT,
     STAMP_FOR,
     announce,
     cache_errors_noticed,
     is_believed,
     new_stamp,
     notice_absence,
+    session_key,
 )
 from clerk_sync.models import EndedSession, MetadataSync
-
-# Seconds. An ended session mints no more tokens, so this need only outlive the last one, which lives for a minute.
-ENDED_FOR = 24 * 3600
-
-# What the stamp of a user begins with who may not sign in, and that of an ended session.
-OUT = "out"
 
 
 class Verdict(Enum):
@@ -56,13 +53,13 @@ def judge(clerk_user_id: str, *, session_id: str | None, organization_id: str | 
     database answers.
     """
     keys = _keys(clerk_user_id, session_id, organization_id)
+    believed = is_believed()
     try:
         # As `cache`, which takes half as long again to find the backend: every request comes this way.
         found = caches[DEFAULT_CACHE_ALIAS].get_many(keys.all)
     except CACHE_ERRORS as error:
         notice_absence(error)
         return Freshness(Verdict.STALE)
-    believed = is_believed()
     if not found and believed:
         return keys.unconcerned
     stamps = tuple([found.get(key, "") for key in keys.stamps])
@@ -78,7 +75,7 @@ def is_signed_out(clerk_user_id: str, session_id: str | None) -> bool:
     """Whether the cache last heard that the user or the session is out; False while it is away. One round trip."""
     keys = [_user_key(clerk_user_id)]
     if session_id is not None:
-        keys.append(_session_key(session_id))
+        keys.append(session_key(session_id))
     try:
         return any(stamp.startswith(OUT) for stamp in cache.get_many(keys).values())
     except CACHE_ERRORS as error:
@@ -144,7 +141,7 @@ def end_session(session_id: str) -> None:
 
 
 def remember_ended(session_id: str) -> None:
-    announce({_session_key(session_id): OUT}, ENDED_FOR)
+    announce({session_key(session_id): OUT}, ENDED_FOR)
 
 
 # --- How it is kept
@@ -160,10 +157,6 @@ def _fresh_key(clerk_user_id: str) -> str:
 
 def _organization_key(organization_id: UUID | str) -> str:
     return f"clerk:organization:{organization_id}"
-
-
-def _session_key(session_id: str) -> str:
-    return f"clerk:session:{session_id}"
 
 
 def _stamp_keys(clerk_user_id: str, organization_id: UUID | str | None) -> list[str]:
@@ -187,7 +180,7 @@ class Keys(NamedTuple):
 def _keys(clerk_user_id: str, session_id: str | None, organization_id: str | None) -> Keys:
     stamps = tuple(_stamp_keys(clerk_user_id, organization_id))
     fresh = _fresh_key(clerk_user_id)
-    session = None if session_id is None else _session_key(session_id)
+    session = None if session_id is None else session_key(session_id)
     return Keys(
         stamps=stamps,
         fresh=fresh,

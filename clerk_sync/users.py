@@ -69,17 +69,17 @@ def identified(claims: SessionClaims, *, watching: Watching = nullcontext) -> Id
     if carried is None:
         with watching():
             return _from_database(claims, fallback_reason)
-    match settings.CLERK_FRESHNESS:
-        case "database":
-            with watching():
-                return _from_database(claims, None)
-        case "token":
-            if not freshness.is_signed_out(claims.clerk_user_id, claims.session_id):
-                return carried
-            with watching():
-                return _from_database(claims, "claims_stale")
+    if settings.CLERK_FRESHNESS == "database":
+        with watching():
+            return _from_database(claims, None)
     if time.time() - claims.issued_at > BELIEVED_FOR:
-        return _from_database(claims, "claims_stale")
+        with watching():
+            return _from_database(claims, "claims_stale")
+    if settings.CLERK_FRESHNESS == "token":
+        if not freshness.is_signed_out(claims.clerk_user_id, claims.session_id):
+            return carried
+        with watching():
+            return _from_database(claims, "claims_stale")
     judged = freshness.judge(
         claims.clerk_user_id,
         session_id=claims.session_id,

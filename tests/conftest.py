@@ -20,6 +20,7 @@ def _cache_was_never_away(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a test makes of a cache that is away ends with the test, and its return is announced only when asked to."""
     monkeypatch.setattr(announcements, "_absences", 0)
     monkeypatch.setattr(announcements, "_announced", 0)
+    monkeypatch.setattr(announcements, "_memory", None)
     monkeypatch.setattr(announcements, "_keep_announcing", lambda: None)
 
 

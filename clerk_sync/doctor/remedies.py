@@ -22,7 +22,7 @@ FOR_REFUSALS: Mapping[Reason, str] = {
     Reason.SIGNED_OUT: AGAIN,
     Reason.SESSION_INCOMPLETE: "Open a page of the site in the browser: Clerk completes the sign-in on the way.",
     Reason.SESSION_EXPIRED: "Open a page of the site in the browser: Clerk renews the session on the way.",
-    Reason.SESSION_ENDED: f"It was revoked, or the user signed out, or was banned. {AGAIN}",
+    Reason.SESSION_ENDED: f"It was revoked, or the user signed out. {AGAIN}",
     Reason.SESSION_PENDING: "The user has to finish what Clerk asks at sign-in, such as choosing an organization.",
     Reason.USER_INACTIVE: "The user was deactivated here (admin, Users, Active), or banned or deleted at Clerk.",
     Reason.USER_UNKNOWN: "The user was deleted at Clerk, or is of another instance than CLERK_SECRET_KEY.",

@@ -84,13 +84,13 @@ def _identified(claims: SessionClaims) -> Answer:
     carried, reason = carried_identity(claims.payload)
     if carried is None:
         return _fallback(reason)
-    match settings.CLERK_FRESHNESS:
-        case "database":
-            return Answer("database", None, "CLERK_FRESHNESS has the database asked every time.")
-        case "token":
-            return Answer("session_claims")
+    if settings.CLERK_FRESHNESS == "database":
+        return Answer("database", None, "CLERK_FRESHNESS has the database asked every time.")
     if time.time() - claims.issued_at > BELIEVED_FOR:
         return _fallback("claims_stale")
+    if settings.CLERK_FRESHNESS == "token":
+        signed_out = freshness.is_signed_out(claims.clerk_user_id, claims.session_id)
+        return _fallback("claims_stale") if signed_out else Answer("session_claims")
     judged = freshness.judge(
         claims.clerk_user_id,
         session_id=claims.session_id,

@@ -5,18 +5,20 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 import redis
 from django.conf import settings as django_settings
+from django.core.cache import cache
 from django.db import connection
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
 from accounts.models import Membership, User
 from clerk_sync import announcements, freshness
-from clerk_sync.models import MetadataSync
+from clerk_sync.models import EndedSession, MetadataSync
 from tests.instance import ClerkInstance, claims_of, sign_in
 from tests.redis import RedisServer
 
@@ -31,7 +33,8 @@ import sys, time, django
 django.setup()
 from accounts.models import Membership, Organization, User
 from clerk_sync import announcements, freshness
-from clerk_sync.models import MetadataSync
+from clerk_sync.models import EndedSession, MetadataSync
+from django.db import connection
 result = "ready"
 while True:
     print(result, flush=True)
@@ -42,7 +45,7 @@ while True:
     exec(line)
 """
 
-    def __init__(self, cache_url: str, database_url: str = "sqlite:///:memory:") -> None:
+    def __init__(self, cache_url: str, database_url: str) -> None:
         self.process: subprocess.Popen[str] = subprocess.Popen(
             [sys.executable, "-c", self.PROGRAM],
             env={
@@ -78,8 +81,10 @@ while True:
 
 
 @pytest.fixture
-def elsewhere(redis_server: RedisServer) -> Iterator[OtherProcess]:
-    process = OtherProcess(redis_server.url)
+def elsewhere(redis_server: RedisServer, tmp_path: Path) -> Iterator[OtherProcess]:
+    """With a database of its own, where no session has ended."""
+    process = OtherProcess(redis_server.url, f"sqlite:///{tmp_path}/elsewhere.sqlite3")
+    process.does("with connection.schema_editor() as editor: editor.create_model(EndedSession)")
     yield process
     process.close()
 
@@ -123,7 +128,7 @@ def test_it_costs_no_more_after_a_change_was_delivered(signed_in: Client, redis_
 def test_who_is_out_in_one_process_is_out_in_all(
     signed_in: Client, elsewhere: OtherProcess, line: str, status: int
 ) -> None:
-    User.objects.update(is_active=False)
+    User.objects.update(is_active="announce_signed_out" not in line)
     elsewhere.does(line)
 
     assert signed_in.get("/private/").status_code == status
@@ -208,6 +213,59 @@ def test_a_change_that_nobody_could_announce_is_not_forgotten(
 
     for _ in range(3):
         assert signed_in.get("/who/").json()["source"] == "database"
+
+
+def test_a_session_that_ended_meanwhile_is_out_though_its_user_was_asked_about(
+    clerk: ClerkInstance, ada: User, signed_in: Client, redis_cache: RedisServer, elsewhere: OtherProcess
+) -> None:
+    redis_cache.stop()
+    assert signed_in.get("/who/").json()["source"] == "database"
+    EndedSession.objects.create(session_id="sess_1")
+    elsewhere.does("freshness.remember_ended('sess_1')")
+    elsewhere.process.kill()
+    redis_cache.start()
+    announcements.announce_return()
+    other = Client()
+    sign_in(other, clerk.token(claims=claims_of(ada), sid="sess_2"))
+    assert other.get("/who/").json()["source"] == "database"
+    assert other.get("/who/").json()["source"] == "session_claims"
+
+    assert signed_in.get("/who/").json()["refusal"] == "session_ended"
+
+
+def test_a_redis_that_was_emptied_is_not_believed(signed_in: Client, redis_cache: RedisServer) -> None:
+    announcements.notice_whether_away()
+    announcements.notice_whether_away()
+    assert signed_in.get("/who/").json()["source"] == "session_claims"
+
+    cache.clear()
+    announcements.notice_whether_away()
+
+    assert signed_in.get("/who/").json()["source"] == "database"
+    announcements.announce_return()
+    announcements.notice_whether_away()
+    assert announcements.is_believed()
+
+
+def test_a_return_is_announced_by_a_process_that_ends(redis_cache: RedisServer, elsewhere: OtherProcess) -> None:
+    redis_cache.stop()
+    elsewhere.does("announcements.RETRY_EVERY = 3600; freshness.announce_stale(['user_changed'])")
+    redis_cache.start()
+    assert verdict("user_changed") is freshness.Verdict.FRESH
+
+    elsewhere.close()
+
+    assert verdict("user_changed") is freshness.Verdict.STALE
+
+
+def test_a_fork_announces_the_return_itself(redis_cache: RedisServer, elsewhere: OtherProcess) -> None:
+    redis_cache.stop()
+    elsewhere.does("freshness.announce_stale(['user_changed'])")
+    fork = "import os; read, write = os.pipe(); child = os.fork()"
+    elsewhere.does(f"{fork}; child or (os.write(write, b'%d' % announcements._announcer.is_alive()), os._exit(0))")
+
+    assert elsewhere.does("result = os.read(read, 1).decode(); os.waitpid(child, 0)") == "1"
+    redis_cache.start()
 
 
 def verdict(clerk_user_id: str) -> freshness.Verdict:
