@@ -43,7 +43,7 @@ from tests.instance import ClerkInstance
 from tests.redis import RedisServer
 
 ROUNDS = 40
-PAGE_TURNS, PAGES = 250, 20
+LAUNCHES, PAGE_TURNS, PAGES = 11, 25, 20
 
 OURS = "clerk_sync.middleware.ClerkSessionMiddleware"
 NOBODY_READS = "benchmarks.page_site.SomebodyMiddleware"
@@ -136,14 +136,25 @@ def clerk_backend_api_microseconds(clerk: ClerkInstance, token: str) -> float:
 
 
 def page_figures(clerk: ClerkInstance) -> Iterator[Figure]:
-    """Asked for over HTTP, of a gunicorn each."""
+    """Asked for over HTTP, of a gunicorn each.
+
+    Two processes of the same code differ by several percent for as long as they live, by where their memory happens to
+    lie. So they are launched anew several times, and the median of the launches counts.
+    """
     token = clerk.token(exp=int(time.time()) + 3600, claims=CLAIMS)
     cookie = f"__session={token}; __client_uat=1; __clerk_db_jwt=dvb_bench"
-    with page_site(clerk, NOBODY_READS, cookie) as without_it, page_site(clerk, OURS, cookie) as with_it:
-        turns = [seconds_in_turn(without_it, with_it, cookie) for _ in range(PAGE_TURNS)]
-    ratio = statistics.median(without / own for without, own in turns)
-    without, own = (statistics.median(seconds) for seconds in zip(*turns, strict=True))
-    note = f"{1 / own:.0f} of {1 / without:.0f} requests a second and processor"
+    ratios, seconds = [], []
+    for _ in range(LAUNCHES):
+        with page_site(clerk, NOBODY_READS, cookie) as without_it, page_site(clerk, OURS, cookie) as with_it:
+            turns = [seconds_in_turn(without_it, with_it, cookie) for _ in range(PAGE_TURNS)]
+        ratios.append(statistics.median(without / own for without, own in turns))
+        seconds += turns
+    ratio = statistics.median(ratios)
+    without, own = (statistics.median(times) for times in zip(*seconds, strict=True))
+    note = (
+        f"{1 / own:.0f} of {1 / without:.0f} requests a second and processor;"
+        f" {min(ratios):.2f} to {max(ratios):.2f} in {LAUNCHES} launches"
+    )
     yield Figure("requests a second of a page, of those without", ratio, at_least=0.95, note=note)
 
 
