@@ -1,6 +1,7 @@
 """Who a request is: from the claims without a query, from the database with one, under WSGI and ASGI alike."""
 
 import socket
+import time
 from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
@@ -330,6 +331,21 @@ def test_a_user_who_is_out_is_out_in_each_freshness_mode(
     sign_in(client, clerk.token(claims=claims_of(ada)))
 
     assert client.get("/who/").json()["is_authenticated"] is False
+
+
+@pytest.mark.parametrize("mode", ["cache", "database", "token"])
+def test_claims_older_than_any_session_token_are_believed_in_no_freshness_mode(
+    settings: Settings, clerk: ClerkInstance, ada: User, client: Client, mode: str
+) -> None:
+    """As of a JWT template, whose token may live for years: whoever was put out since is out."""
+    settings.CLERK_FRESHNESS = mode
+    now = int(time.time())
+    sign_in(client, clerk.token(claims=claims_of(ada), iat=now - 600, nbf=now - 600, exp=now + 600))
+    assert client.get("/who/").json()["source"] == "database"
+
+    User.objects.update(is_active=False)
+
+    assert client.get("/who/").json()["refusal"] == "user_inactive"
 
 
 @pytest.mark.parametrize(
