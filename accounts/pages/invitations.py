@@ -43,7 +43,8 @@ def invitations(request: IdentifiedRequest) -> HttpResponse:
         else:
             messages.success(request, f"{email} is invited. They can accept when they sign in with that address.")
             return redirect("invitations")
-    found = scope.invitations(who).unanswered().select_related("invited_by")
+    # clerk_email by its name alone: clerk_sync queues the email, and nothing here imports it
+    found = scope.invitations(who).unanswered().select_related("invited_by", "clerk_email")
     return render(request, "accounts/invitations.html", {"form": form, "page": page_of(request, found)})
 
 

@@ -1,10 +1,13 @@
 """Organizations on pages: made, renamed, switched, left, handed on, deleted; and who may do which of it."""
 
+from datetime import UTC, datetime
+
 import pytest
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
 from accounts.models import Change, Membership, Organization, Person, Role, User
+from clerk_sync.models import InvitationEmail
 from tests.accounts.conftest import Visitor
 from tests.accounts.factories import a_member, a_person, a_user, an_organization
 
@@ -178,6 +181,34 @@ def test_inviting_renewing_and_revoking(admin: Client, acme: Organization) -> No
     admin.post(f"/organization/invitations/{invitation.pk}/revoke/")
 
     assert not acme.invitations.open().exists()
+
+
+@pytest.mark.parametrize(
+    ("email", "words"),
+    [
+        ({"state": "pending"}, "waiting"),
+        ({"state": "pending", "attempts": 3}, "waiting, tried 3 times"),
+        ({"state": "sent", "sent_at": datetime(2026, 11, 3, tzinfo=UTC)}, "asked for 3 Nov 2026"),
+        ({"state": "failed", "error": "the reason is for staff"}, "refused"),
+    ],
+)
+def test_invitations_show_what_came_of_clerks_email(
+    admin: Client, acme: Organization, email: dict[str, object], words: str
+) -> None:
+    admin.post("/organization/invitations/", {"email": "new@example.com", "role": "member"})
+    InvitationEmail.objects.update(**email)
+
+    page = admin.get("/organization/invitations/").content.decode()
+
+    assert words in page
+    assert "has an account" not in page
+    assert "the reason" not in page
+
+
+def test_invitation_of_somebody_with_an_account_needs_no_email(admin: Client) -> None:
+    admin.post("/organization/invitations/", {"email": a_user("Sol").email, "role": "member"})
+
+    assert "none: has an account" in admin.get("/organization/invitations/").content.decode()
 
 
 def test_inviting_a_member_says_that_they_are_one(admin: Client, membership: Membership) -> None:
