@@ -355,6 +355,29 @@ def test_a_rename_adds_three_statements_whatever_the_number_of_members(
     assert len(few) == len(statements()) == 3
 
 
+@pytest.mark.postgresql
+def test_marked_rows_stay_on_their_page_of_the_table() -> None:
+    User.objects.bulk_create(User(clerk_user_id=f"user_{each}") for each in range(500))
+
+    def pages() -> dict[str, str]:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT clerk_user_id, (ctid::text::point)[0] FROM clerk_sync_metadatasync")
+            return dict(cursor.fetchall())
+
+    before = pages()
+    MetadataSync.objects.all().mark(Priority.BULK)
+
+    assert sum(page == before[row] for row, page in pages().items()) > 400
+
+
+@pytest.mark.postgresql
+def test_a_mark_writes_to_no_index_that_nothing_reads() -> None:
+    with connection.cursor() as cursor:
+        indexes = connection.introspection.get_constraints(cursor, MetadataSync._meta.db_table)
+
+    assert not [name for name in indexes if name.endswith("_like")]
+
+
 def test_a_few_go_first_and_many_after_them(acme: Organization) -> None:
     members = [a_member(acme) for _ in range(30)]
     MetadataSync.objects.update(state=State.SYNCED)
