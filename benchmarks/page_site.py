@@ -1,9 +1,15 @@
-"""The site that `benchmarks.read_path` asks for a page: gunicorn serves it twice, with the read path and without."""
+"""The site that `benchmarks.read_path` asks for a page, with the read path and, at another address, without.
 
+One process serves both: two of the same code differ by several percent for as long as they live, by where their memory
+happens to lie.
+"""
+
+import gc
 import json
 import os
 import time
 from collections.abc import Callable
+from typing import Any
 
 os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
 
@@ -21,8 +27,8 @@ from django.urls import include, path
 from accounts.access import signed_in
 from accounts.identity import ManagerOSUser
 
-# In whose place `given["middleware"]` stands.
 OURS = "clerk_sync.middleware.ClerkSessionMiddleware"
+NOBODY_READS = f"{__name__}.SomebodyMiddleware"
 given = json.loads(os.environ["BENCHMARK"])
 somebody = ManagerOSUser(is_authenticated=True, source="session_claims", **given["identity"])
 
@@ -46,10 +52,13 @@ class SomebodyMiddleware:
         return self.get_response(request)
 
 
-urlpatterns = [path("page/", page), path("", include("manageros.urls"))]
-override_settings(
-    CLERK_JWT_KEY=given["jwt_key"],
-    ROOT_URLCONF=__name__,
-    MIDDLEWARE=[name if name != OURS else given["middleware"] for name in settings.MIDDLEWARE],
-).enable()
-application = get_wsgi_application()
+urlpatterns = [path("with/", page), path("without/", page), path("", include("manageros.urls"))]
+override_settings(CLERK_JWT_KEY=given["jwt_key"], ROOT_URLCONF=__name__).enable()
+with_it = get_wsgi_application()
+with override_settings(MIDDLEWARE=[NOBODY_READS if name == OURS else name for name in settings.MIDDLEWARE]):
+    without_it = get_wsgi_application()
+gc.freeze()  # as manageros.wsgi does
+
+
+def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+    return (without_it if environ["PATH_INFO"] == "/without/" else with_it)(environ, start_response)

@@ -297,13 +297,13 @@ class Identification:
             )
         if self._user is None:
             return
-        if "Vary" in response.headers:
-            patch_vary_headers(response, VARY.split(", "))
-        else:
+        if response.headers.get("Vary", "Cookie") == "Cookie":
             response.headers["Vary"] = VARY
-        if self._user.is_authenticated:
+        else:
+            patch_vary_headers(response, VARY.split(", "))
+        if self._user.is_authenticated and "Cache-Control" not in response.headers:
             # A shared cache may store what does not forbid it, and not every one heeds Vary: Cookie.
-            response.headers.setdefault("Cache-Control", "private")
+            response.headers["Cache-Control"] = "private"
         if self._user.fallback_reason in RENEWABLE:
             response.headers[CLAIMS_HEADER] = "stale"
         if self._user.is_authenticated and self.request.method not in SAFE_METHODS:
