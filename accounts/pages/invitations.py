@@ -30,7 +30,11 @@ class InvitationForm(forms.Form):
 @require_http_methods(["GET", "HEAD", "POST"])
 @role_at_least(Role.ADMIN)
 def invitations(request: IdentifiedRequest) -> HttpResponse:
-    """Those that were neither accepted nor revoked, and a form for another; inviting again renews."""
+    """Those that were neither accepted nor revoked, and a form for another; inviting again renews.
+
+    Of the emails that Clerk is asked for, those alone are told of which it refused: more would tell whoever invites
+    which addresses have an account.
+    """
     who = request.manageros_user
     form = InvitationForm(request.POST or None, who=who)
     if form.is_valid():
