@@ -168,6 +168,16 @@ def metrics_token(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> lis
     return [checks.Warning(problem, hint=hint, id="clerk_sync.W005")]
 
 
+@register(deploy=True)
+def networkless_verification(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
+    """clerk_sync.W006: keys that each process has to fetch before it can verify a token."""
+    if settings.DEBUG or settings.CLERK_JWT_KEY:
+        return []
+    problem = "CLERK_JWT_KEY is not set: a process that starts while Clerk is away answers 503 until it is back."
+    hint = f"{API_KEYS} (JWKS Public Key)."
+    return [checks.Warning(problem, hint=hint, id="clerk_sync.W006")]
+
+
 def _is_webhook_secret(secret: str) -> bool:
     encoded = secret.removeprefix("whsec_")
     try:

@@ -5,6 +5,10 @@ import subprocess
 import sys
 from base64 import b64encode
 
+from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+KEY = generate_private_key(public_exponent=65537, key_size=2048).public_key()
 PRODUCTION = {
     "DATABASE_URL": "postgresql://manageros@db.internal/manageros",
     "CACHE_URL": "redis://cache.internal:6379/0",
@@ -14,6 +18,7 @@ PRODUCTION = {
     "DJANGO_BEHIND_PROXY": "true",
     "CLERK_PUBLISHABLE_KEY": "pk_live_" + b64encode(b"clerk.example.com$").decode().rstrip("="),
     "CLERK_SECRET_KEY": "sk_live_only_for_this_check",
+    "CLERK_JWT_KEY": KEY.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode(),
     "CLERK_WEBHOOK_SIGNING_SECRET": "whsec_" + b64encode(b"only-for-this-check-000000").decode(),
     "CLERK_AUTHORIZED_PARTIES": "https://people.example.com",
 }

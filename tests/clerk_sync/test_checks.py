@@ -80,9 +80,9 @@ def test_a_cache_per_process_is_warned_of_in_production(settings: Settings) -> N
     assert reported() == {}
 
 
-@pytest.mark.parametrize("kind", ["clerk_sync.W003", "manageros.W001"])
+@pytest.mark.parametrize("kind", ["clerk_sync.W003", "clerk_sync.W006", "manageros.W001"])
 def test_what_suits_development_alone_is_warned_of_before_a_deployment(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch, kind: str
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, clerk_instance: ClerkInstance, kind: str
 ) -> None:
     monkeypatch.setitem(settings.DATABASES["default"], "ENGINE", "django.db.backends.sqlite3")
 
@@ -94,4 +94,5 @@ def test_what_suits_development_alone_is_warned_of_before_a_deployment(
 
     monkeypatch.setitem(settings.DATABASES["default"], "ENGINE", "django.db.backends.postgresql")
     settings.CLERK_PUBLISHABLE_KEY = LIVE_KEY
+    settings.CLERK_JWT_KEY = clerk_instance.public_pem
     assert kind not in before_deployment()

@@ -1,4 +1,7 @@
-"""The site at full speed, while Clerk goes away twice and Redis once: nobody is taken for another, nothing is lost."""
+"""The site at full speed, while Clerk goes away twice and Redis once: nobody is taken for another, nothing is lost.
+
+As docs/deploy.md has it, with CLERK_JWT_KEY; and gunicorn replaces its workers all the while, also while Clerk is away.
+"""
 
 import random
 import secrets
@@ -24,6 +27,7 @@ from tests.redis import RedisServer
 pytestmark = pytest.mark.postgresql
 
 STAGE = at_length(2, 67)  # seconds of each of nine stages: ten minutes at full length
+REQUESTS_PER_WORKER = at_length(200, 3000)
 USERS = 20
 READERS = 3
 TOKEN_LIFE = 2.0  # seconds until a reader asks for a new one: sixty at Clerk, for fewer tokens than here
@@ -161,7 +165,13 @@ def identities(production: Production) -> dict[str, tuple[str, str]]:
 
 @pytest.mark.prove
 def test_nobody_is_taken_for_another_whatever_goes_away(production: Production, redis: RedisServer) -> None:
-    production.environment.update(CACHE_URL=redis.url, API_REQUESTS_PER_MINUTE="1000000", LOG_LEVEL="ERROR")
+    production.environment.update(
+        CACHE_URL=redis.url,
+        CLERK_JWT_KEY=production.clerk.signer.public_pem,
+        API_REQUESTS_PER_MINUTE="1000000",
+        LOG_LEVEL="ERROR",
+        GUNICORN_CMD_ARGS=f"--max-requests {REQUESTS_PER_WORKER} --max-requests-jitter 0",
+    )
     sessions = signed_in(production)
     with production.site(WEB_CONCURRENCY="2") as (site, url), production.started(PROCFILE["worker"]) as worker:
         load = Load(production, url, sessions, identities(production))
