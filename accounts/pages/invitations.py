@@ -32,7 +32,7 @@ class InvitationForm(forms.Form):
 def invitations(request: IdentifiedRequest) -> HttpResponse:
     """Those that were neither accepted nor revoked, and a form for another; inviting again renews.
 
-    Of the emails that Clerk is asked for, those alone are told of which it refused: more would tell whoever invites
+    Of the emails that Clerk is asked for, those alone are told of that were given up: more would tell whoever invites
     which addresses have an account.
     """
     who = request.manageros_user

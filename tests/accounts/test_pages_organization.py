@@ -184,14 +184,14 @@ def test_inviting_renewing_and_revoking(admin: Client, acme: Organization) -> No
     assert not acme.invitations.open().exists()
 
 
-def test_invitation_whose_email_clerk_refused_says_so(admin: Client) -> None:
+def test_invitation_whose_email_was_not_sent_says_so(admin: Client) -> None:
     admin.post("/organization/invitations/", {"email": "new@example.com", "role": "member"})
-    assert "email refused" not in admin.get("/organization/invitations/").content.decode()
+    assert "email not sent" not in admin.get("/organization/invitations/").content.decode()
 
     InvitationEmail.objects.update(state="failed", error="the reason is for staff")
 
     page = admin.get("/organization/invitations/").content.decode()
-    assert "email refused" in page
+    assert "email not sent" in page
     assert "the reason" not in page
 
 
