@@ -126,6 +126,7 @@ def environment_of(clerk: LocalClerk, database_url: str, cache_url: str, folder:
         "CLERK_FRONTEND_API_URL": instance.frontend_api_url,
         "CLERK_API_URL": f"{instance.frontend_api_url}/v1",
         "CLERK_SECRET_KEY": instance.secret_key,
+        "CLERK_JWT_KEY": clerk.signer.public_pem,
         "CLERK_WEBHOOK_SIGNING_SECRET_FILE": str(webhook_secret),
         "CLERK_AUTHORIZED_PARTIES": f"https://{HOST}",
         "METRICS_TOKEN": METRICS_TOKEN,

@@ -167,7 +167,6 @@ def identities(production: Production) -> dict[str, tuple[str, str]]:
 def test_nobody_is_taken_for_another_whatever_goes_away(production: Production, redis: RedisServer) -> None:
     production.environment.update(
         CACHE_URL=redis.url,
-        CLERK_JWT_KEY=production.clerk.signer.public_pem,
         API_REQUESTS_PER_MINUTE="1000000",
         LOG_LEVEL="ERROR",
         GUNICORN_CMD_ARGS=f"--max-requests {REQUESTS_PER_WORKER} --max-requests-jitter 0",
